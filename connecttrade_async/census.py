@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     import logging
     from collections.abc import Collection, Iterable, Mapping
 
-__all__ = ["Census", "NameReport", "compare_names", "safe_name"]
+__all__ = ["NameCensus", "NameReport", "compare_names", "safe_name"]
 
 MAX_OBJECTS = 10  # objects of one list that are compared
 MAX_NAMES = 20  # names in one line of the log
@@ -135,7 +135,7 @@ def _is_number(model: type[msgspec.Struct], field: str) -> bool:
     return isinstance(getattr(model, field.removesuffix("_text"), None), number)
 
 
-class Census:
+class NameCensus:
     """Compares the first objects of each kind, and logs the names that differ.
 
     Args:

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, strategies as st
 
 from connecttrade_async import Account, Connection, Fill, Order, Position, Quote
-from connecttrade_async.census import MAX_NAMES, Census, compare_names, safe_name
+from connecttrade_async.census import MAX_NAMES, NameCensus, compare_names, safe_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -95,7 +95,7 @@ def test_safe_name_never_shows_a_name_with_digits(name: str) -> None:
 
 def test_census_compares_a_kind_once(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO, LOG.name)
-    census = Census(LOG)
+    census = NameCensus(LOG)
     assert census.is_due("GET /accounts")
     census.add("GET /accounts", [{"account_id": "1", "nickname": "x"}], Account)
     assert not census.is_due("GET /accounts")
@@ -108,13 +108,13 @@ def test_census_compares_a_kind_once(caplog: pytest.LogCaptureFixture) -> None:
 
 def test_census_logs_nothing_where_all_names_agree(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO, LOG.name)
-    census = Census(LOG)
+    census = NameCensus(LOG)
     census.add("GET /accounts", [dict.fromkeys(wire_names(Account), "1")], Account)
     assert (caplog.records, census.unread) == ([], {})
 
 
 def test_census_warns_where_no_number_came(caplog: pytest.LogCaptureFixture) -> None:
-    Census(LOG).add("GET /positions", [{"symbol": "A", "qty": "5"}], Position)
+    NameCensus(LOG).add("GET /positions", [{"symbol": "A", "qty": "5"}], Position)
     (record,) = caplog.records
     assert record.levelno == logging.WARNING
     assert record.getMessage() == "GET /positions: no number of Position came, so each of them is None"
@@ -122,5 +122,5 @@ def test_census_warns_where_no_number_came(caplog: pytest.LogCaptureFixture) -> 
 
 def test_census_shortens_a_long_line(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO, LOG.name)
-    Census(LOG).add("GET /accounts", [{"x" * length: 1 for length in range(1, MAX_NAMES + 6)}], Account)
+    NameCensus(LOG).add("GET /accounts", [{"x" * length: 1 for length in range(1, MAX_NAMES + 6)}], Account)
     assert caplog.records[0].getMessage().endswith(" and 5 more")

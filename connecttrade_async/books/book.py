@@ -68,7 +68,7 @@ from typing import NamedTuple, Self
 import msgspec
 
 from connecttrade_async.books.changes import BalanceChanged, Cause, Change, OrderChanged, PositionChanged
-from connecttrade_async.books.keyed_state import Delta, KeyedState, Rows, rows_by_key
+from connecttrade_async.books.keyed_state import Delta, KeyedState, RowsByKey, rows_by_key
 from connecttrade_async.books.merge import (
     amount,
     apply_partial,
@@ -396,7 +396,7 @@ class BookKeeper(msgspec.Struct, gc=False, eq=False):
                     problem = self._order_contradiction(before, order, contradictions, at) or problem
         return changes, is_settled, problem
 
-    def _ambiguous_row(self, position_rows: Rows[Position], balance_rows: Rows[Balance]) -> str | None:
+    def _ambiguous_row(self, position_rows: RowsByKey[Position], balance_rows: RowsByKey[Balance]) -> str | None:
         key = self._positions.updated_row_of_several(position_rows) or self._balances.updated_row_of_several(
             balance_rows
         )
@@ -404,8 +404,8 @@ class BookKeeper(msgspec.Struct, gc=False, eq=False):
 
     def _level_contradiction(
         self,
-        position_rows: Rows[Position],
-        balance_rows: Rows[Balance],
+        position_rows: RowsByKey[Position],
+        balance_rows: RowsByKey[Balance],
         traded: AbstractSet[str | None],
         contradictions: dict[object, datetime],
         at: datetime,

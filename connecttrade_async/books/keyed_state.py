@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     from connecttrade_async.models.events import BalanceUpdate, PositionUpdate
 
-__all__ = ["Delta", "KeyedState", "Rows", "rows_by_key"]
+__all__ = ["Delta", "KeyedState", "RowsByKey", "rows_by_key"]
 
 M = TypeVar("M", bound=Model)
 T = TypeVar("T")
@@ -55,7 +55,7 @@ class Delta(msgspec.Struct, Generic[M], frozen=True, gc=False):
     after: M | None
 
 
-class Rows(NamedTuple, Generic[M]):
+class RowsByKey(NamedTuple, Generic[M]):
     """A complete list by key.
 
     Attributes:
@@ -72,7 +72,7 @@ AVERAGED = "average_price_text"
 PRICES = frozenset({AVERAGED, "last_price_text"})
 
 
-def rows_by_key(keys: Sequence[str], rows: Sequence[M], level: str) -> Rows[M]:
+def rows_by_key(keys: Sequence[str], rows: Sequence[M], level: str) -> RowsByKey[M]:
     """Index a list by key. Equal rows, as on the edge of two pages, count as one row.
 
     Args:
@@ -82,7 +82,7 @@ def rows_by_key(keys: Sequence[str], rows: Sequence[M], level: str) -> Rows[M]:
     """
     items = dict(zip(keys, rows, strict=True))
     if len(items) == len(rows):
-        return Rows(items, {})
+        return RowsByKey(items, {})
     found: dict[str, list[M]] = {}
     for key, row in zip(keys, rows, strict=True):
         found.setdefault(key, []).append(row)
@@ -97,7 +97,7 @@ def rows_by_key(keys: Sequence[str], rows: Sequence[M], level: str) -> Rows[M]:
         # Equal rows may be one row on two pages, or two lots that are alike. The next frame may be about one of these.
         if len(held) > 1:
             several[key] = None
-    return Rows(items, several)
+    return RowsByKey(items, several)
 
 
 def _added_up(rows: Sequence[M]) -> M:
@@ -232,7 +232,7 @@ class KeyedState(msgspec.Struct, Generic[M], gc=False, eq=False):
         if self._since is not None:
             _rename(self._since, key, name)
 
-    def contradicted_levels(self, listed: Rows[M]) -> list[tuple[str, str | None]]:
+    def contradicted_levels(self, listed: RowsByKey[M]) -> list[tuple[str, str | None]]:
         """Return key and listed level of each item where a complete list repeats a level that frames have replaced.
 
         Such a list may come from a server that is behind the stream: it repeats what it had before the frames.
@@ -248,7 +248,7 @@ class KeyedState(msgspec.Struct, Generic[M], gc=False, eq=False):
                 found.append((key, listed_level))
         return found
 
-    def set_aside(self, listed: Rows[M]) -> None:
+    def set_aside(self, listed: RowsByKey[M]) -> None:
         """Reject a list; a later list that repeats it against the frames since is behind them too."""
         self._since = None
         self._rejected_levels = {key: getattr(item, self.level) for key, item in listed.items.items()}
@@ -256,14 +256,14 @@ class KeyedState(msgspec.Struct, Generic[M], gc=False, eq=False):
     def _level(self, item: M | None) -> str:
         return (None if item is None else getattr(item, self.level)) or "0"
 
-    def updated_row_of_several(self, listed: Rows[M]) -> str | None:
+    def updated_row_of_several(self, listed: RowsByKey[M]) -> str | None:
         """Return a key of several listed rows that a frame updated since the list was requested, or None.
 
         The frame does not say which of the rows it updates.
         """
         return next((key for key in self._since or () if key in listed.several), None)
 
-    def load(self, listed: Rows[M], *, is_complete: bool = True) -> Iterator[Delta[M]]:
+    def load(self, listed: RowsByKey[M], *, is_complete: bool = True) -> Iterator[Delta[M]]:
         """Load a list that was requested; yield the change of each item.
 
         Args:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, cast
 import msgspec
 
 from connecttrade_async.census import compare_names, safe_name
-from connecttrade_async.doctor.findings import Finding, Outcome
+from connecttrade_async.doctor.findings import Finding, FindingOutcome
 from connecttrade_async.models.enums import OpenEnum
 
 if TYPE_CHECKING:
@@ -36,23 +36,23 @@ def answer_findings(
     """
     assumed, saw = ("an array" if is_list else "an object"), _form(plain)
     if problem:
-        return [Finding(subject, assumed, f"{saw}: {problem}", Outcome.NOT_UNDERSTOOD)]
-    findings = [Finding(subject, assumed, saw, Outcome.OK if saw == assumed else Outcome.UNDERSTOOD)]
+        return [Finding(subject, assumed, f"{saw}: {problem}", FindingOutcome.NOT_UNDERSTOOD)]
+    findings = [Finding(subject, assumed, saw, FindingOutcome.OK if saw == assumed else FindingOutcome.UNDERSTOOD)]
     objects = _objects(plain, is_list=is_list)
     if not objects:
-        return [*findings, Finding(f"{subject}: rows", "some", "none", Outcome.NOT_SEEN)]
+        return [*findings, Finding(f"{subject}: rows", "some", "none", FindingOutcome.NOT_SEEN)]
     report = compare_names(objects, model)
     for names, assumed, saw, outcome in (
-        (report.respelled, "in snake case", "in another case", Outcome.UNDERSTOOD),
-        (report.unread, "not read", "comes", Outcome.UNDERSTOOD),
-        (report.absent, "may come", "did not come", Outcome.NOT_SEEN),
-        (report.numberless, "has numbers", "none of them came", Outcome.NOT_UNDERSTOOD),
+        (report.respelled, "in snake case", "in another case", FindingOutcome.UNDERSTOOD),
+        (report.unread, "not read", "comes", FindingOutcome.UNDERSTOOD),
+        (report.absent, "may come", "did not come", FindingOutcome.NOT_SEEN),
+        (report.numberless, "has numbers", "none of them came", FindingOutcome.NOT_UNDERSTOOD),
     ):
         findings += [Finding(f"{subject}: {name}", assumed, saw, outcome) for name in names]
     if any(_has_numbers(each) for each in objects):
-        findings.append(Finding(f"{subject}: numbers", "as text", "bare", Outcome.UNDERSTOOD))
+        findings.append(Finding(f"{subject}: numbers", "as text", "bare", FindingOutcome.UNDERSTOOD))
     findings += [
-        Finding(f"{subject}: {name}", "a known word", ", ".join(sorted(words)[:MAX_WORDS]), Outcome.UNDERSTOOD)
+        Finding(f"{subject}: {name}", "a known word", ", ".join(sorted(words)[:MAX_WORDS]), FindingOutcome.UNDERSTOOD)
         for name, words in _unknown_words(value).items()
     ]
     return findings
@@ -70,12 +70,14 @@ def page_findings(first: Page[Order], second: Page[Order] | None, limit: int) ->
     if second is None:
         if len(first) >= limit:
             saw = f"a full page of {limit} without a cursor"
-            return [Finding(subject, "a full page names the next one", saw, Outcome.NOT_UNDERSTOOD)]
-        return [Finding(subject, "a full page names the next one", "fewer orders than asked for", Outcome.NOT_SEEN)]
+            return [Finding(subject, "a full page names the next one", saw, FindingOutcome.NOT_UNDERSTOOD)]
+        return [
+            Finding(subject, "a full page names the next one", "fewer orders than asked for", FindingOutcome.NOT_SEEN)
+        ]
     known = {(order.account_id, order.order_id) for order in first}
     if any((order.account_id, order.order_id) in known for order in second):
-        return [Finding(subject, "leads to other orders", "leads to the same orders", Outcome.NOT_UNDERSTOOD)]
-    return [Finding(subject, "leads to other orders", f"leads to {len(second)} other orders", Outcome.OK)]
+        return [Finding(subject, "leads to other orders", "leads to the same orders", FindingOutcome.NOT_UNDERSTOOD)]
+    return [Finding(subject, "leads to other orders", f"leads to {len(second)} other orders", FindingOutcome.OK)]
 
 
 def _form(plain: object) -> str:

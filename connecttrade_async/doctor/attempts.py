@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from connecttrade_async.dialect.parts import ErrorMeanings
     from connecttrade_async.dialect.templates import Template
 
-__all__ = ["Attempt", "Reply", "attempts_for", "classify_login", "decode_frame"]
+__all__ = ["Attempt", "LoginReply", "attempts_for", "classify_login", "decode_frame"]
 
 MAX_ATTEMPTS = 10
 TAGS = ("action", "type", "event", "op")
@@ -37,7 +37,7 @@ _SECRET = frozenset(
 _ANY: msgspec.json.Decoder[Any] = msgspec.json.Decoder(float_hook=str)
 
 
-class Reply(Enum):
+class LoginReply(Enum):
     """What a frame that follows a login means."""
 
     ACCEPTED = "accepted"
@@ -105,7 +105,7 @@ def decode_frame(raw: bytes) -> object:
         return raw.decode("utf-8", "replace")
 
 
-def classify_login(frame: object, errors: ErrorMeanings) -> Reply:
+def classify_login(frame: object, errors: ErrorMeanings) -> LoginReply:
     """Return what a frame says about the login that was sent.
 
     A refusal of the credentials must not be repeated in another form: a server may lock them out. So where a refusal
@@ -117,11 +117,11 @@ def classify_login(frame: object, errors: ErrorMeanings) -> Reply:
     """
     signs = signs_of(frame, errors)
     if signs.accepts_login:
-        return Reply.ACCEPTED
+        return LoginReply.ACCEPTED
     code = code_of(frame)
     if not signs.refuses and str(code) not in errors.refused:
-        return Reply.UNCLEAR
+        return LoginReply.UNCLEAR
     words = set(words_in(message_of(frame) or ""))
     if words & _FORM:
-        return Reply.OTHER_FORM
-    return Reply.SECRET_REFUSED if words & _SECRET or str(code) in errors.refused else Reply.OTHER_FORM
+        return LoginReply.OTHER_FORM
+    return LoginReply.SECRET_REFUSED if words & _SECRET or str(code) in errors.refused else LoginReply.OTHER_FORM

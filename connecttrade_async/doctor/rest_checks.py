@@ -6,7 +6,7 @@ from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
 from connecttrade_async.doctor.answers import answer_findings, page_findings
-from connecttrade_async.doctor.findings import Finding, Outcome
+from connecttrade_async.doctor.findings import Finding, FindingOutcome
 from connecttrade_async.errors import (
     APIError,
     AuthenticationError,
@@ -110,7 +110,9 @@ class _RestCheck:
         """Read a token of the first connection for market data."""
         chosen = next((each for each in connections if each.connection_type is ConnectionType.MARKET_DATA), None)
         if chosen is None:
-            self.findings.append(Finding(TOKEN_SUBJECT, "answers", "no connection for market data", Outcome.NOT_SEEN))
+            self.findings.append(
+                Finding(TOKEN_SUBJECT, "answers", "no connection for market data", FindingOutcome.NOT_SEEN)
+            )
             return
         path = f"/connections/{path_segment(chosen.connection_id, 'connection_id')}/token"
         await self.read(TOKEN_SUBJECT, ConnectionToken, _token_call(path, self._user), is_list=False)
@@ -126,5 +128,5 @@ def _failure(subject: str, error: ConnectTradeError) -> Finding:
     # A wrong secret, a missing entitlement and a server that is down are no difference of form.
     is_form = isinstance(error, APIError | MalformedResponseError)
     is_form = is_form and not isinstance(error, AuthenticationError | RateLimitedError | ServerError)
-    outcome = Outcome.NOT_UNDERSTOOD if is_form else Outcome.NOT_SEEN
+    outcome = FindingOutcome.NOT_UNDERSTOOD if is_form else FindingOutcome.NOT_SEEN
     return Finding(subject, "answers", str(error), outcome)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, cast
 import msgspec
 
 from connecttrade_async.doctor.attempts import Attempt, decode_frame
-from connecttrade_async.doctor.findings import Finding, Outcome
+from connecttrade_async.doctor.findings import Finding, FindingOutcome
 from connecttrade_async.market_data.codec import MarketDataCodec
 from connecttrade_async.models.events import BalanceUpdate, OrderUpdate, PositionUpdate, UnknownMessage
 from connecttrade_async.models.market import Quote
@@ -72,24 +72,24 @@ def stream_findings(probe: StreamProbe, dialect: Dialect) -> list[Finding]:
     findings = [_welcome(probe, part, shapes)]
     configured = _keys(part.authenticate)
     if probe.attempt is None:
-        findings.append(Finding("login", configured, probe.refusal, Outcome.NOT_UNDERSTOOD))
+        findings.append(Finding("login", configured, probe.refusal, FindingOutcome.NOT_UNDERSTOOD))
         return findings
     if probe.is_configured:
-        findings.append(Finding("login", configured, "not refused", Outcome.OK))
+        findings.append(Finding("login", configured, "not refused", FindingOutcome.OK))
     else:
-        findings.append(Finding("login", configured, _keys(probe.attempt.authenticate), Outcome.NOT_UNDERSTOOD))
+        findings.append(Finding("login", configured, _keys(probe.attempt.authenticate), FindingOutcome.NOT_UNDERSTOOD))
     handshake = part.handshake
     for subject, frame, is_assumed in (
         ("reply to the login", probe.login, handshake.login == "assume"),
         ("reply to the subscription", probe.subscription, handshake.subscription == "assume"),
     ):
         if frame is None:
-            outcome = Outcome.OK if is_assumed else Outcome.NOT_UNDERSTOOD
+            outcome = FindingOutcome.OK if is_assumed else FindingOutcome.NOT_UNDERSTOOD
             findings.append(Finding(subject, "none" if is_assumed else "comes", "none came", outcome))
         else:
-            findings.append(Finding(subject, "comes", shapes.body(_text(frame)), Outcome.OK))
+            findings.append(Finding(subject, "comes", shapes.body(_text(frame)), FindingOutcome.OK))
     if probe.refusal:
-        findings.append(Finding("subscription", "accepted", probe.refusal, Outcome.NOT_UNDERSTOOD))
+        findings.append(Finding("subscription", "accepted", probe.refusal, FindingOutcome.NOT_UNDERSTOOD))
     return [*findings, *_updates(probe, dialect, shapes)]
 
 
@@ -102,12 +102,12 @@ def _welcome(probe: StreamProbe, part: BrokerageDialect | MarketDataDialect, sha
     wait = part.handshake.welcome
     assumed = '{"type": "welcome"}'
     if probe.welcome is None:
-        outcome = Outcome.OK if wait == "none" else Outcome.NOT_UNDERSTOOD
+        outcome = FindingOutcome.OK if wait == "none" else FindingOutcome.NOT_UNDERSTOOD
         return Finding("first frame", assumed, "none came", outcome)
     frame = decode_frame(probe.welcome)
     is_assumed = isinstance(frame, dict) and cast("dict[str, Any]", frame).get("type") == "welcome"
     saw = shapes.body(_text(probe.welcome))
-    return Finding("first frame", assumed, saw, Outcome.OK if is_assumed else Outcome.UNDERSTOOD)
+    return Finding("first frame", assumed, saw, FindingOutcome.OK if is_assumed else FindingOutcome.UNDERSTOOD)
 
 
 def _updates(probe: StreamProbe, dialect: Dialect, shapes: Redactor) -> list[Finding]:
@@ -127,12 +127,14 @@ def _updates(probe: StreamProbe, dialect: Dialect, shapes: Redactor) -> list[Fin
     for word in kinds:
         assumed = f'{{"type": "{word}", ...}}'
         if not seen[word]:
-            findings.append(Finding(f"updates: {word}", assumed, "none came", Outcome.NOT_SEEN))
+            findings.append(Finding(f"updates: {word}", assumed, "none came", FindingOutcome.NOT_SEEN))
             continue
         is_assumed = f'"type":"{word}"' in forms[word].replace(" ", "")
-        outcome = Outcome.OK if is_assumed else Outcome.UNDERSTOOD
+        outcome = FindingOutcome.OK if is_assumed else FindingOutcome.UNDERSTOOD
         findings.append(Finding(f"updates: {word}", assumed, f"{seen[word]}, such as {forms[word]}", outcome))
-    return findings + [Finding("other frames", "none", form, Outcome.NOT_UNDERSTOOD) for form in unknown[:MAX_FORMS]]
+    return findings + [
+        Finding("other frames", "none", form, FindingOutcome.NOT_UNDERSTOOD) for form in unknown[:MAX_FORMS]
+    ]
 
 
 def dialect_of_probe(probe: StreamProbe, dialect: Dialect) -> Dialect:

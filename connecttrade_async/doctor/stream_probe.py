@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING, NamedTuple
 
 from connecttrade_async.dialect.templates import encode_template
-from connecttrade_async.doctor.attempts import Attempt, Reply, attempts_for, classify_login, decode_frame
+from connecttrade_async.doctor.attempts import Attempt, LoginReply, attempts_for, classify_login, decode_frame
 from connecttrade_async.doctor.stream_findings import StreamProbe, part_of
 from connecttrade_async.secret import Secret, redact
 from connecttrade_async.streaming.signs import message_of, signs_of
@@ -131,16 +131,16 @@ async def probe_stream(options: ProbeOptions, dialect: Dialect) -> StreamProbe:
         probe = StreamProbe(options.stream, is_configured=attempt is configured)
         async with _connected(options) as conversation:
             reply = await _log_in(conversation, attempt, probe, options, dialect)
-            if reply is Reply.ACCEPTED:
+            if reply is LoginReply.ACCEPTED:
                 probe.attempt = attempt
                 await _listen(conversation, probe, options, dialect)
                 return probe
         welcome, refusal = probe.welcome, refusal or probe.refusal
-        if reply is Reply.SECRET_REFUSED:
+        if reply is LoginReply.SECRET_REFUSED:
             # In another form the server may have looked in vain for credentials that it found in one without a reply.
             refusal = f"{probe.refusal}; {STOPPED}"
             break
-        if reply is Reply.UNCLEAR and silent is None:
+        if reply is LoginReply.UNCLEAR and silent is None:
             silent = attempt
     if silent is None:
         return StreamProbe(options.stream, welcome=welcome, refusal=refusal)
@@ -166,7 +166,7 @@ async def _connected(options: ProbeOptions) -> AsyncGenerator[_Conversation]:
 
 async def _log_in(
     conversation: _Conversation, attempt: Attempt, probe: StreamProbe, options: ProbeOptions, dialect: Dialect
-) -> Reply:
+) -> LoginReply:
     """Wait for the welcome, send the login, and return what the reply says; UNCLEAR where none comes."""
     try:
         probe.welcome = await conversation.receive(options.wait)
@@ -174,17 +174,17 @@ async def _log_in(
         while (raw := await conversation.receive(options.wait)) is not None:
             frame = decode_frame(raw)
             reply = classify_login(frame, dialect.errors)
-            if reply is Reply.ACCEPTED:
+            if reply is LoginReply.ACCEPTED:
                 probe.login = raw
-            elif reply is not Reply.UNCLEAR:
+            elif reply is not LoginReply.UNCLEAR:
                 probe.refusal = _words(frame, options)
-            if reply is not Reply.UNCLEAR:
+            if reply is not LoginReply.UNCLEAR:
                 return reply
     except _ClosedError as exc:
         probe.refusal = _words(str(exc), options)
         reply = classify_login(str(exc), dialect.errors)
-        return Reply.OTHER_FORM if reply in {Reply.UNCLEAR, Reply.ACCEPTED} else reply
-    return Reply.UNCLEAR
+        return LoginReply.OTHER_FORM if reply in {LoginReply.UNCLEAR, LoginReply.ACCEPTED} else reply
+    return LoginReply.UNCLEAR
 
 
 async def _listen(conversation: _Conversation, probe: StreamProbe, options: ProbeOptions, dialect: Dialect) -> None:

@@ -19,9 +19,9 @@ if TYPE_CHECKING:
 
 __all__ = [
     "CASES",
-    "Digits",
     "LearnedNames",
     "ModelVariant",
+    "NumberText",
     "compile_model",
     "convert_hook",
     "fold_name",
@@ -35,7 +35,7 @@ _PARSED = "_text"  # the end of the names of fields that a descriptor parses
 Model = type[msgspec.Struct]
 
 
-class Digits(str):
+class NumberText(str):
     """The text of a JSON number, where a decoder has it as its ``float_hook``."""
 
     __slots__ = ()
@@ -243,7 +243,7 @@ def _value(value: object, model: Model, field: _Field, learned: LearnedNames) ->
             for each in items
         ]
         return read if isinstance(value, list) else read[0]
-    if isinstance(value, Digits) or (isinstance(value, int) and not isinstance(value, bool)):
+    if isinstance(value, NumberText) or (isinstance(value, int) and not isinstance(value, bool)):
         learned.learn_number(model, field.name)
         return str(value)
     return value

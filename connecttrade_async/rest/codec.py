@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 
 import msgspec
 
-from connecttrade_async.census import MAX_OBJECTS, Census, compare_names
+from connecttrade_async.census import MAX_OBJECTS, NameCensus, compare_names
 from connecttrade_async.errors import ConfigurationError, MalformedResponseError
 from connecttrade_async.models.pages import Rows
 from connecttrade_async.models.variants import (
-    Digits,
     LearnedNames,
+    NumberText,
     compile_model,
     convert_hook,
     models_inside,
@@ -48,7 +48,7 @@ __all__ = ["ListShape", "ObjectShape", "RestCodec"]
 T = TypeVar("T", bound=msgspec.Struct)
 MAX_COMPILATIONS = 16  # of one shape: forms that keep changing are read leniently
 log = logging.getLogger("connecttrade_async.rest")
-_EXACT: msgspec.json.Decoder[Any] = msgspec.json.Decoder(float_hook=Digits)
+_EXACT: msgspec.json.Decoder[Any] = msgspec.json.Decoder(float_hook=NumberText)
 _RAW_ROWS: msgspec.json.Decoder[list[msgspec.Raw]] = msgspec.json.Decoder(list[msgspec.Raw])
 _HUMP = re.compile(r"(?<!^)(?=[A-Z])")
 
@@ -147,7 +147,7 @@ class _Envelope(msgspec.Struct, frozen=True, gc=False, forbid_unknown_fields=Tru
 
 
 def _decoder(kind: Any) -> Callable[[bytes | msgspec.Raw], Any]:  # noqa: ANN401 - a type that is made at run time
-    return msgspec.json.Decoder(kind, dec_hook=convert_hook, float_hook=Digits).decode
+    return msgspec.json.Decoder(kind, dec_hook=convert_hook, float_hook=NumberText).decode
 
 
 class RestCodec:
@@ -185,7 +185,7 @@ class RestCodec:
         self._learned_by_model: dict[type[msgspec.Struct], LearnedNames] = {}
         self._readings: dict[ObjectShape[Any], _Reading] = {}
         self._warned: set[str] = set()
-        self.census = Census(log)
+        self.census = NameCensus(log)
 
     def renamed(self, values: Mapping[str, object]) -> Mapping[str, object]:
         """Return filters, or the members of a body, with the names and values of the dialect.

@@ -9,7 +9,7 @@ import pytest
 from connecttrade_async.dialect.parts import ErrorMeanings
 from connecttrade_async.dialect.templates import placeholders_in
 from connecttrade_async.dialect.value import Dialect
-from connecttrade_async.doctor.attempts import Attempt, Reply, attempts_for, classify_login, decode_frame
+from connecttrade_async.doctor.attempts import Attempt, LoginReply, attempts_for, classify_login, decode_frame
 
 ERRORS = ErrorMeanings()
 
@@ -35,21 +35,21 @@ def test_attempts_after_a_list_have_no_members_to_take() -> None:
 @pytest.mark.parametrize(
     ("frame", "reply"),
     [
-        ({"type": "authenticated"}, Reply.ACCEPTED),
-        ({"status": "ok"}, Reply.ACCEPTED),
-        ({"type": "error", "code": "401", "message": "Authenticate first."}, Reply.OTHER_FORM),
-        ({"error": "unknown action"}, Reply.OTHER_FORM),
-        ({"success": False, "message": "missing field type"}, Reply.OTHER_FORM),
-        ({"type": "error", "message": "busy"}, Reply.OTHER_FORM),
-        ({"type": "error", "code": 401, "message": "no"}, Reply.SECRET_REFUSED),
-        ({"type": "error", "message": "the client_secret is wrong"}, Reply.SECRET_REFUSED),
-        ("invalid credentials", Reply.SECRET_REFUSED),
-        ({"type": "notice", "text": "hello"}, Reply.UNCLEAR),
-        ({}, Reply.UNCLEAR),
+        ({"type": "authenticated"}, LoginReply.ACCEPTED),
+        ({"status": "ok"}, LoginReply.ACCEPTED),
+        ({"type": "error", "code": "401", "message": "Authenticate first."}, LoginReply.OTHER_FORM),
+        ({"error": "unknown action"}, LoginReply.OTHER_FORM),
+        ({"success": False, "message": "missing field type"}, LoginReply.OTHER_FORM),
+        ({"type": "error", "message": "busy"}, LoginReply.OTHER_FORM),
+        ({"type": "error", "code": 401, "message": "no"}, LoginReply.SECRET_REFUSED),
+        ({"type": "error", "message": "the client_secret is wrong"}, LoginReply.SECRET_REFUSED),
+        ("invalid credentials", LoginReply.SECRET_REFUSED),
+        ({"type": "notice", "text": "hello"}, LoginReply.UNCLEAR),
+        ({}, LoginReply.UNCLEAR),
     ],
     ids=str,
 )
-def test_classify_login_separates_a_refused_form_from_refused_credentials(frame: Any, reply: Reply) -> None:
+def test_classify_login_separates_a_refused_form_from_refused_credentials(frame: Any, reply: LoginReply) -> None:
     assert classify_login(frame, ERRORS) is reply
 
 

@@ -328,8 +328,8 @@ def test_another_form_of_an_error_is_understood_where_its_text_is_found() -> Non
     assert outcomes(document, "GET /users: error") == {FindingOutcome.NOT_UNDERSTOOD}
 
 
-@pytest.mark.parametrize(("accepts", "outcome"), [(True, Outcome.UNDERSTOOD), (False, Outcome.OK)])
-def test_a_member_of_a_request_that_accepts_null_is_understood(accepts: bool, outcome: Outcome) -> None:  # noqa: FBT001 - a column
+@pytest.mark.parametrize(("accepts", "outcome"), [(True, FindingOutcome.UNDERSTOOD), (False, FindingOutcome.OK)])
+def test_a_member_of_a_request_that_accepts_null_is_understood(accepts: bool, outcome: FindingOutcome) -> None:  # noqa: FBT001 - a column
     def accept_null(operation: dict[str, Any]) -> None:
         schema = operation["requestBody"]["content"]["application/json"]["schema"]
         schema["properties"]["redirect_url"]["nullable"] = accepts
@@ -377,8 +377,8 @@ def query(name: str, **fields: Any) -> Callable[[dict[str, Any]], object]:
     return change
 
 
-U, N, S = Outcome.UNDERSTOOD, Outcome.NOT_UNDERSTOOD, Outcome.NOT_SEEN
-CHANGES: list[tuple[str, Callable[[dict[str, Any]], object], Outcome]] = [
+U, N, S = FindingOutcome.UNDERSTOOD, FindingOutcome.NOT_UNDERSTOOD, FindingOutcome.NOT_SEEN
+CHANGES: list[tuple[str, Callable[[dict[str, Any]], object], FindingOutcome]] = [
     ("GET /accounts: query broker", query("broker"), N),
     ("GET /accounts: query broker", query("broker", schema={"type": "object"}), N),
     ("GET /accounts: query broker", query("broker", schema={"type": "array", "items": {}}), N),
@@ -405,7 +405,7 @@ CHANGES: list[tuple[str, Callable[[dict[str, Any]], object], Outcome]] = [
     ("subject", "change", "outcome"), CHANGES, ids=[f"{number} {each[0]}" for number, each in enumerate(CHANGES)]
 )
 def test_each_kind_of_change_has_its_outcome(
-    subject: str, change: Callable[[dict[str, Any]], object], outcome: Outcome
+    subject: str, change: Callable[[dict[str, Any]], object], outcome: FindingOutcome
 ) -> None:
     method, path = subject.partition(":")[0].split(" ")
     found = differences(changed(path, method.lower(), change))
@@ -431,8 +431,8 @@ def test_a_required_name_on_either_side_is_compared() -> None:
 
     found = compared(changed("/accounts", "get", require))
     shown = {(each.subject.rpartition(" ")[2], each.saw): each.outcome for each in found}
-    assert shown["account_id", "optional"] is Outcome.NOT_UNDERSTOOD
-    assert shown["connection_id", "required"] is Outcome.UNDERSTOOD
+    assert shown["account_id", "optional"] is FindingOutcome.NOT_UNDERSTOOD
+    assert shown["connection_id", "required"] is FindingOutcome.UNDERSTOOD
 
 
 def test_many_new_values_are_shortened() -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from connecttrade_async import ConnectTrade, Endpoints, Retry, User, tickets
-from connecttrade_async.doctor.findings import Finding, Outcome, is_all_understood
+from connecttrade_async.doctor.findings import Finding, FindingOutcome, is_all_understood
 from connecttrade_async.doctor.rest_checks import check_rest
 from connecttrade_async.sandbox import Sandbox
 from scripted_server import ScriptedEnd, Seen, answer
@@ -42,7 +42,7 @@ async def equipped(dialect: Any = "assumed", connection: str = "market_data") ->
         yield sandbox, user
 
 
-def outcomes(findings: list[Finding], subject: str) -> set[Outcome]:
+def outcomes(findings: list[Finding], subject: str) -> set[FindingOutcome]:
     return {each.outcome for each in findings if each.subject == subject}
 
 
@@ -51,11 +51,14 @@ async def test_check_rest_understands_each_form_of_the_sandbox(dialect: str) -> 
     async with equipped(dialect) as (_, user):
         findings = await check_rest(user, with_token=True)
     assert is_all_understood(findings)
-    assert outcomes(findings, "GET /orders: cursor") == {Outcome.OK}
+    assert outcomes(findings, "GET /orders: cursor") == {FindingOutcome.OK}
     assert {f"GET {path}" for path in READS} <= {each.subject for each in findings}
-    assert outcomes(findings, "GET /connections/{connection_id}/token") <= {Outcome.OK, Outcome.UNDERSTOOD}
+    assert outcomes(findings, "GET /connections/{connection_id}/token") <= {
+        FindingOutcome.OK,
+        FindingOutcome.UNDERSTOOD,
+    }
     if dialect != "assumed":
-        assert dialect == "strict" or Outcome.UNDERSTOOD in {each.outcome for each in findings}
+        assert dialect == "strict" or FindingOutcome.UNDERSTOOD in {each.outcome for each in findings}
 
 
 async def test_check_rest_writes_nothing_and_mints_no_token_unless_asked() -> None:
@@ -70,22 +73,22 @@ async def test_check_rest_writes_nothing_and_mints_no_token_unless_asked() -> No
 async def test_check_rest_without_a_connection_for_market_data_says_so() -> None:
     async with equipped(connection="readonly") as (_, user):
         findings = await check_rest(user, with_token=True)
-    assert outcomes(findings, "GET /connections/{connection_id}/token") == {Outcome.NOT_SEEN}
+    assert outcomes(findings, "GET /connections/{connection_id}/token") == {FindingOutcome.NOT_SEEN}
 
 
 @pytest.mark.parametrize(
     ("act", "outcome"),
     [
-        (answer(404, b'{"message": "no such path"}'), Outcome.NOT_UNDERSTOOD),
-        (answer(200, b"<html>"), Outcome.NOT_UNDERSTOOD),
-        (answer(200, b'{"a": [1], "b": [2]}'), Outcome.NOT_UNDERSTOOD),
-        (answer(401, b'{"message": "not entitled"}'), Outcome.NOT_SEEN),
-        (answer(429, b"{}"), Outcome.NOT_SEEN),
-        (answer(503, b"{}"), Outcome.NOT_SEEN),
+        (answer(404, b'{"message": "no such path"}'), FindingOutcome.NOT_UNDERSTOOD),
+        (answer(200, b"<html>"), FindingOutcome.NOT_UNDERSTOOD),
+        (answer(200, b'{"a": [1], "b": [2]}'), FindingOutcome.NOT_UNDERSTOOD),
+        (answer(401, b'{"message": "not entitled"}'), FindingOutcome.NOT_SEEN),
+        (answer(429, b"{}"), FindingOutcome.NOT_SEEN),
+        (answer(503, b"{}"), FindingOutcome.NOT_SEEN),
     ],
     ids=["404", "a page", "two lists", "401", "429", "503"],
 )
-async def test_check_rest_reports_each_failure_and_goes_on(act: Act, outcome: Outcome) -> None:
+async def test_check_rest_reports_each_failure_and_goes_on(act: Act, outcome: FindingOutcome) -> None:
     async with (
         ScriptedEnd(act) as end,
         ConnectTrade("client", "secret", endpoints=Endpoints(end.url), retry=Retry(attempts=1)) as ct,

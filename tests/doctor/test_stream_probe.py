@@ -10,7 +10,7 @@ import pytest
 
 from connecttrade_async import HandshakeError, OrderUpdate, StreamRefusedError, Timeouts
 from connecttrade_async.dialect.value import Dialect
-from connecttrade_async.doctor.findings import Outcome, is_all_understood
+from connecttrade_async.doctor.findings import FindingOutcome, is_all_understood
 from connecttrade_async.doctor.stream_findings import dialect_of_probe, stream_findings
 from connecttrade_async.doctor.stream_probe import ProbeOptions, probe_stream
 from connecttrade_async.sandbox import Sandbox
@@ -64,7 +64,7 @@ async def test_probe_stream_gets_events_in_each_dialect(preset: str) -> None:
         chosen = options(sandbox.stream.url, sandbox.client_id, sandbox.client_secret)
         probe = await probe_stream(chosen, Dialect.default)
     findings = {each.subject: each for each in stream_findings(probe, Dialect.default)}
-    assert findings["updates: order"].outcome in {Outcome.OK, Outcome.UNDERSTOOD}
+    assert findings["updates: order"].outcome in {FindingOutcome.OK, FindingOutcome.UNDERSTOOD}
     assert is_all_understood(findings.values()) is (preset not in NEEDS_DIALECT)
     written = dialect_of_probe(probe, Dialect.default)
     assert is_all_understood(stream_findings(probe, written)) or probe.is_configured is False

@@ -30,8 +30,8 @@ from connecttrade_async import (
 )
 from connecttrade_async.models.variants import (
     CASES,
-    Digits,
     LearnedNames,
+    NumberText,
     Text,
     compile_model,
     convert_hook,
@@ -61,7 +61,7 @@ MODELS: tuple[type[msgspec.Struct], ...] = (
     UserRecord,
     UserToken,
 )
-EXACT: msgspec.json.Decoder[Any] = msgspec.json.Decoder(float_hook=Digits)
+EXACT: msgspec.json.Decoder[Any] = msgspec.json.Decoder(float_hook=NumberText)
 ORDER: dict[str, Any] = {
     "order_id": "o-1",
     "filled_qty": "1.50",
@@ -94,7 +94,7 @@ def read_slowly(value: object, model: type[msgspec.Struct], learned: LearnedName
 
 def read_fast(value: object, model: type[msgspec.Struct], learned: LearnedNames) -> Any:
     compiled = compile_model(model, learned)
-    decoder = msgspec.json.Decoder(compiled.variant, dec_hook=convert_hook, float_hook=Digits)
+    decoder = msgspec.json.Decoder(compiled.variant, dec_hook=convert_hook, float_hook=NumberText)
     found = decoder.decode(value if isinstance(value, bytes) else msgspec.json.encode(value))
     compiled.restore((found,))
     return found
