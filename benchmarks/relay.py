@@ -127,6 +127,7 @@ async def append_ours(url: str, count: int) -> float:
 
 async def stale_appends(url: str) -> float:
     """Append as a leader that was paused while another one acquired the lease; return the accepted entries."""
+    await flush(url)
     keys = Keys.of("stale", "client")
     channel = RedisAddress(url).channel(keys, 10.0)
     async with redis_client(url) as client:

@@ -200,6 +200,7 @@ class LogFanout(Fanout):
             while self._early:
                 self._put_event(self._early.popleft())
         elif isinstance(event, StreamLost):
+            self._early = EarlyEvents()  # they lie in the gap, as without a relay
             if self.is_live:
                 self.is_live = False
                 self._put(LOST, encode_control(self._now(), Control(cause=event.cause)))
@@ -216,11 +217,17 @@ class LogFanout(Fanout):
             self._gap = event
 
     def _put_event(self, event: Any) -> None:  # noqa: ANN401 - an Event with a frame
-        raw: bytes = msgspec.json.encode(event) if isinstance(event, UnknownMessage) else event.raw
+        raw = self._masked(event.raw)
+        if isinstance(event, UnknownMessage):
+            # Masked before it is encoded, which would hide a secret from the search.
+            raw = self._masked(msgspec.json.encode(msgspec.structs.replace(event, raw=raw)))
+        self._put(event.topic.encode(), encode_value(self._now(), raw))
+
+    def _masked(self, raw: bytes) -> bytes:
         for form in self._forms:
             if form in raw:
                 raw = raw.replace(form, MASKED)
-        self._put(event.topic.encode(), encode_value(self._now(), raw))
+        return raw
 
     def _now(self) -> int:
         return int(self._clock.wall().timestamp() * 1000)

@@ -308,7 +308,9 @@ async def test_nothing_secret_is_in_a_dump_of_all_keys() -> None:
             await each.until("o2")
         async with asyncio.timeout(5):
             for _ in range(2):
-                await unknown.receive()
+                event: Any = await unknown.receive()
+                assert PASSWORD.encode() not in event.raw
+                assert secret.encode() not in event.raw
         dump = redis.dump()
         assert b"o2" in dump
         assert secret.encode() not in dump
