@@ -100,6 +100,7 @@ def nonblank(_ctx: click.Context, _param: click.Parameter, text: str | None) -> 
 
 
 def _duration(_ctx: click.Context, _param: click.Parameter, seconds: float | None) -> float | None:
+    # Written as one chained comparison with ``not``, so that NaN is rejected too.
     if seconds is not None and not 0 < seconds < math.inf:
         msg = f"must be a positive number of seconds, got {seconds}"
         raise click.BadParameter(msg)
@@ -113,6 +114,7 @@ def _day(text: str) -> date:
 def _moment(text: str, time_of_day: time) -> datetime:
     text = text.strip()
     try:
+        # ``datetime.fromisoformat`` reads a day as its midnight, which is wrong for an end.
         if text == "today" or len(text) == len("2026-01-31"):
             return datetime.combine(_day(text), time_of_day, UTC)
         when = datetime.fromisoformat(text)
@@ -180,6 +182,7 @@ def _on_signal(scope: asyncio.Timeout, signals: Sequence[signal.Signals]) -> Gen
     def cancel() -> None:
         remove_handlers()
         if not scope.expired():
+            # Not ``task.cancel()``: a Timeout distinguishes its own end from a cancellation by others.
             scope.reschedule(loop.time())
 
     def remove_handlers() -> None:

@@ -98,6 +98,7 @@ class SubmitOptions(NamedTuple):
         Raises:
             click.exceptions.Exit: the broker rejected the order.
         """
+        # Before the failure: a script needs the id of a rejected order too.
         if self.as_json:
             print_object(order)
         if order.status is OrderStatus.REJECTED:

@@ -72,6 +72,7 @@ def announce(text: str) -> None:
 
 def _wrapped(text: str) -> str:
     width = shutil.get_terminal_size().columns
+    # A command or an id that is broken across lines cannot be copied.
     return textwrap.fill(text, width, break_long_words=False, break_on_hyphens=False)
 
 

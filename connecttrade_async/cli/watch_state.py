@@ -111,6 +111,7 @@ class WatchState:
         books, known = self.books(), self._known
         self._known = {book.account_id: book.is_current for book in books}
         stale = tuple(book for book in books if not book.is_current and known.get(book.account_id))
+        # ``is False``: a book that was unknown is fresh, not current again.
         current = tuple(book for book in books if book.is_current and known.get(book.account_id) is False)
         fresh = tuple(book for book in books if dropped or book.account_id not in known)
         self._note_since(books)

@@ -1,4 +1,4 @@
-"""The sandbox itself: start, stop, ports.
+"""The sandbox: construction, start and stop.
 
 It serves real HTTP on loopback and belongs to the event loop that started it, not to a task: it may be entered in one
 and left in another.
@@ -103,14 +103,14 @@ class Sandbox:
         self.client_id = client_id or f"sandbox-{self.world.serials.draw('client id')[:12]}"
         self.client_secret = client_secret or self.world.serials.draw("client secret")
         self._sockets = Sockets(host, port)
-        self._desk = RestContext(
+        self._context = RestContext(
             world=self.world,
             cursors=Cursors(self.world.serials.draw("cursors")),
             signing_key=self.world.serials.draw("user tokens"),
             strict=strict,
         )
         self._credentials = Credentials(self.client_id, self.client_secret)
-        payloads = lambda: Payloads(self._desk.spellings)  # noqa: E731  both streams ask for the spelling of the moment
+        payloads = lambda: Payloads(self._context.spellings)  # noqa: E731  both streams ask for the spelling of the moment
         self.stream = BrokerageStream(
             self.world, self.clock, self._credentials, payloads, address=(host, stream_port), login_limit=login_limit
         )
@@ -118,7 +118,7 @@ class Sandbox:
             self.world, self.clock, payloads, address=(host, market_port), login_limit=login_limit
         )
         self.dialect = find_dialect(dialect)
-        self._misfortune = FaultInjector(self._error)
+        self._injector = FaultInjector(self._error)
         self._runner: web.AppRunner | None = None
 
     def __repr__(self) -> str:
@@ -136,22 +136,22 @@ class Sandbox:
 
     @property
     def url(self) -> str:
-        """Where it is served, ``http://127.0.0.1:port``; empty before it was started."""
-        return self._desk.url
+        """The address of its REST API, ``http://127.0.0.1:port``; empty before the start."""
+        return self._context.url
 
     @property
     def endpoints(self) -> Endpoints:
-        """Where a client finds it."""
+        """The addresses for a client."""
         return Endpoints(api=self.url, stream=self.stream.url, market_data=self.market.url)
 
     @property
     def spellings(self) -> Spellings:
         """Which of two known forms it writes; assign another to change it."""
-        return self._desk.spellings
+        return self._context.spellings
 
     @spellings.setter
     def spellings(self, spellings: Spellings) -> None:
-        self._desk.spellings = spellings
+        self._context.spellings = spellings
 
     @property
     def dialect(self) -> SandboxDialect:
@@ -167,21 +167,21 @@ class Sandbox:
         self._dialect = chosen = find_dialect(dialect)
         self.stream.forms = chosen.brokerage
         self.market.forms = chosen.market_data
-        self._desk.forms = chosen.rest
+        self._context.forms = chosen.rest
 
     @property
     def strict(self) -> bool:
         """Whether query parameters and members of a body that the wire contract does not name are answered 400."""
-        return self._desk.strict
+        return self._context.strict
 
     @strict.setter
     def strict(self, strict: bool) -> None:
-        self._desk.strict = strict
+        self._context.strict = strict
 
     @property
     def entitlements(self) -> Entitlements:
         """What the client has bought; switch one off to be refused."""
-        return self._desk.entitlements
+        return self._context.entitlements
 
     async def start(self, *, again: bool = False) -> None:
         """Listen. The same sandbox may be started again after `aclose`, with all that it knows.
@@ -201,27 +201,27 @@ class Sandbox:
         await asyncio.create_task(self._start(again=again), context=in_arithmetic_context())
 
     async def _start(self, *, again: bool) -> None:
-        self._misfortune = FaultInjector(self._error)
+        self._injector = FaultInjector(self._error)
         runner = web.AppRunner(self._application(), access_log=None, shutdown_timeout=_GRACE)
         try:
             await runner.setup()
             await self._sockets.open(cast("web.Server", runner.server), again=again)
             await self.stream.start(again=again)
             await self.market.start(again=again)
-        except BaseException:
+        except BaseException:  # also when cancelled: a port that stays bound would fail the next start
             await self._sockets.close()
             await self.stream.aclose()
             await runner.cleanup()
             raise
         self._runner = runner
-        self._desk.url = f"http://{self._sockets.authority}"
+        self._context.url = f"http://{self._sockets.authority}"
 
     async def aclose(self) -> None:
         """Stop listening and end every connection and every slow fault, within a second. Twice is once."""
         runner, self._runner = self._runner, None
         if runner is None:
             return
-        self._misfortune.end()
+        self._injector.end()  # first, since the runner waits for the handlers that slow faults hold
         await self._sockets.close()
         await self.stream.aclose()
         await self.market.aclose()
@@ -297,18 +297,18 @@ class Sandbox:
         self.market.publish_due(now)
 
     def _write_id(self, name: str) -> str:
-        return self._desk.translator.write_id(name)
+        return self._context.translator.write_id(name)
 
     def _error(self, status: int, message: str) -> HttpAnswer:
-        return self._desk.translator.error(status, message)
+        return self._context.translator.error(status, message)
 
     def _application(self) -> web.Application:
         router = web.UrlDispatcher()
-        router.add_routes(rest_routes(self._desk, self.clock, self._credentials))
+        router.add_routes(rest_routes(self._context, self.clock, self._credentials))
         router.add_routes(login_routes(self.world, self.clock, self._write_id))
         router.add_routes(control_routes(self))
         app = web.Application()
         app.router.add_route(
-            "*", "/{path:.*}", Dispatcher(router, self.faults, self._misfortune, self.requests, self._desk).dispatch
+            "*", "/{path:.*}", Dispatcher(router, self.faults, self._injector, self.requests, self._context).dispatch
         )
         return app

@@ -28,6 +28,7 @@ _WHOLE_WIDTH = _STRIKE_WIDTH - _STRIKE_DECIMALS
 _CENTURY = 2000
 _LAST_YEAR = 2099
 _LAST_MONTH = 12
+# ASCII only: ``str.isdigit`` and ``\d`` accept digits of every script, which the API does not know.
 _LETTERS_AND_DIGITS = re.compile(r"[A-Z0-9]*", re.ASCII)
 _DIGITS = re.compile(r"[0-9]*", re.ASCII)
 _ANY_DIGIT = re.compile(r"[0-9]", re.ASCII)
@@ -67,6 +68,7 @@ class OptionSymbol(Model, frozen=True, kw_only=True, gc=False):
         _check_root(self.root, self.root)
         _check_expiry(self.expiry, self.root)
         written = f"{self.root}{self.expiry:%y%m%d}"
+        # The struct is frozen, so an assignment would raise.
         force_setattr(self, "right", _checked_right(self.right, written))
         force_setattr(self, "strike", _checked_strike(self.strike, written + self.right))
 

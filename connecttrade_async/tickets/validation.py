@@ -147,11 +147,13 @@ def _read_prices(given: Given, order_type: OrderType | None, problems: list[str]
                 if is_given
                 else f"the {name} is missing: an {order_type} order requires it",
             )
+    # A price that must be missing is parsed too, so that one error lists every problem.
     return {field: read_number(name, given.get(field), problems) for field, name in _PRICES.items()}
 
 
 def read_legs(given: object, problems: list[str]) -> tuple[TicketLeg, ...]:
     """Parse the legs of a ticket, and add the problems of each."""
+    # Not any sequence: a text is one too, and each of its letters would be reported as a leg.
     if not isinstance(given, tuple | list):
         problems.append(f"the legs must be a list or a tuple, got {type(given).__name__}")
         return ()
@@ -250,6 +252,7 @@ def read_number(name: str, value: object, problems: list[str]) -> Decimal | None
 def read_whole(name: str, value: object, problems: list[str]) -> Decimal | None:
     """Parse a number of contracts, which must be whole; None where it is missing."""
     amount = read_number(name, value, problems)
+    # By value: ``2.0`` is a whole number of contracts.
     if amount is not None and amount != int(amount):
         problems.append(f"the {name} must be a whole number of contracts, got {plain(amount)}")
         return None

@@ -80,6 +80,7 @@ async def _print_events(
     """Print the updates that match the filter and every other event, until a number of updates is printed."""
     shown = 0
     async for event in events:
+        # Gaps pass every filter: without them, missed updates would look like a quiet market.
         if isinstance(event, UPDATES):
             if not event_filter.matches(event):
                 continue

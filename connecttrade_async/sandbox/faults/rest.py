@@ -1,4 +1,4 @@
-"""The sandbox's fault: one thing that may go wrong, as data: what happens, and to which requests."""
+"""Faults of REST, as data: the kind of a fault, and the requests that it strikes."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -78,7 +78,7 @@ _RULES: Mapping[str, Rule] = {
 
 @dataclass(frozen=True, slots=True)
 class Fault(FaultMembers):
-    """One misfortune, and which requests it strikes. None takes what is usual for the kind.
+    """One fault, and the requests that it strikes. None is the default of the kind.
 
     Kinds:
         ``status`` answers with `status` (503), `retry_after` and `body`, a JSON object with ``message`` if absent.
@@ -133,7 +133,7 @@ class Fault(FaultMembers):
 
     @property
     def is_after(self) -> bool:
-        """Whether the work is done before the misfortune."""
+        """Whether the request is executed before the fault strikes."""
         return (self.when or ("after" if self.kind == "drop" else "before")) == "after"
 
     def concerns(self, method: str, path: str) -> bool:

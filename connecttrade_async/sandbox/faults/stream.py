@@ -1,4 +1,4 @@
-"""The sandbox's stream faults: one thing that may go wrong on a stream, as data: what happens, and to what."""
+"""Faults of the streams, as data: the kind of a fault, and the sessions or events that it strikes."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -69,7 +69,7 @@ _RULES: Mapping[str, Rule] = {
 
 @dataclass(frozen=True, slots=True)
 class StreamFault(FaultMembers):
-    """One misfortune of a stream, and what it strikes. None takes what is usual for the kind.
+    """One fault of a stream, and what it strikes. None is the default of the kind.
 
     Kinds:
         ``refuse_upgrade`` answers the upgrade with `status` (503) and `retry_after`; ``hang_upgrade`` never answers

@@ -1,4 +1,4 @@
-"""The sandbox's consent: how a person's visit to a login link ends, and the URL to which it leads.
+"""Consent: how a visit to a login page ends, and the redirect URL.
 
 Documented: the redirect carries ``connection_id``, or ``error`` and ``error_details``; a query that the URL already
 had is kept and extended with ``&``.

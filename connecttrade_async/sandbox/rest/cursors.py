@@ -1,4 +1,4 @@
-"""The sandbox's cursors: opaque text that says where a walk through orders stands, and of which query it is a part.
+"""Cursors of the list of orders: opaque texts that hold a position and the query to which it belongs.
 
 A cursor is signed, so one that was made up, cut short or carried to another query is noticed and refused.
 """
@@ -33,27 +33,28 @@ class Cursors:
     """Writes and reads cursors.
 
     Args:
-        key: what signs them. Cursors of another key are refused.
+        key: the key of the signature. Cursors with another signature are rejected.
     """
 
     def __init__(self, key: str) -> None:
         self._key = key.encode()
 
     def write(self, cursor: Cursor, query: Mapping[str, str]) -> str:
-        """The cursor as text, bound to a query."""
+        """Return the cursor as text, bound to a query."""
         (at, order_id), backwards = cursor.place
         since = None if cursor.since is None else _micros(cursor.since)
         words = json.dumps([_micros(at), order_id, backwards, since], separators=(",", ":")).encode()
         return base64.urlsafe_b64encode(self._sign(words, query) + words).decode().rstrip("=")
 
     def read(self, text: str, query: Mapping[str, str], *, backwards: bool) -> Cursor:
-        """The cursor that `write` made for the same query, in the same direction.
+        """Parse a cursor that `write` returned for the same query and direction.
 
         Raises:
-            BadRequestError: it is none of ours, or belongs to another query, or leads the other way.
+            BadRequestError: the text is no cursor, or it belongs to another query or direction.
         """
         name = "prev_cursor" if backwards else "next_cursor"
         try:
+            # The padding was stripped, because "=" would have to be quoted in a query.
             blob = base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
         except (binascii.Error, ValueError):
             raise BadRequestError(f"{name} is no cursor of ours.") from None
@@ -66,6 +67,7 @@ class Cursors:
         return Cursor(PagePosition((_moment(at), order_id), backwards), None if since is None else _moment(since))
 
     def _sign(self, words: bytes, query: Mapping[str, str]) -> bytes:
+        # Sorted, since the sequence of the parameters has no meaning.
         asked = json.dumps(sorted(query.items())).encode()
         return hmac.digest(self._key, words + b"\n" + asked, hashlib.sha256)[:_SIGNATURE]
 

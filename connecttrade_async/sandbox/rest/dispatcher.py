@@ -27,7 +27,7 @@ class Dispatcher:
         router: where they lead.
         faults: which of them is struck.
         misfortune: what a fault does.
-        served: where it is written down what became of them.
+        served: the log of requests.
         desk: the form of the errors.
     """
 
@@ -41,18 +41,20 @@ class Dispatcher:
     ) -> None:
         self._router = router
         self._faults = faults
-        self._misfortune = misfortune
+        self._injector = misfortune
         self._served = served
-        self._desk = desk
+        self._context = desk
 
     async def dispatch(self, request: web.Request) -> web.StreamResponse:
-        """Let a request through to its handler, or let the fault strike that waits for it; and write it down."""
+        """Pass a request to its handler, or apply the fault that matches; and log the request."""
         match = await self._router.resolve(request)
         PARTS.set(match)
         path = request.rel_url.raw_path
+        # No fault strikes the control path: over it, faults are removed.
         if path.startswith(f"{CONTROL}/"):
             return await self._answer(request, match)
         fault = self._faults.draw(request.method, path)
+        # A fault may replace the response of a request that was executed, so the status does not show that.
         worked = False
         answer: web.StreamResponse | None = None
 
@@ -63,8 +65,8 @@ class Dispatcher:
             return response
 
         try:
-            answer = await (work() if fault is None else self._misfortune.apply(fault, request, work))
-        finally:
+            answer = await (work() if fault is None else self._injector.apply(fault, request, work))
+        finally:  # also if the client has gone: a test counts every request that arrived
             status, kind = None if answer is None else answer.status, None if fault is None else fault.kind
             route = _route(match)
             shown = (route or f"{_LOGIN}{{token}}") if path.startswith(_LOGIN) else path
@@ -88,7 +90,7 @@ class Dispatcher:
     ) -> web.Response:
         if request.rel_url.raw_path.startswith(f"{CONTROL}/"):
             return json_response({"message": message}, status=status, headers=headers)
-        return written_response(self._desk.translator.error(status, message), headers=headers)
+        return written_response(self._context.translator.error(status, message), headers=headers)
 
 
 def _route(match: web.UrlMappingMatchInfo) -> str:

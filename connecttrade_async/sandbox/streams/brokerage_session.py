@@ -1,4 +1,4 @@
-"""The sandbox's session: what is said over one link of the brokerage stream.
+"""One session of the brokerage stream: its login and its topics.
 
 Documented: a login with ``client_id`` and ``client_secret``, topics, and one session per credential pair. Assumed:
 every other word of it.
@@ -19,7 +19,7 @@ __all__ = ["BrokerageSession", "BrokerageSessionHost"]
 
 
 class BrokerageSessionHost(SessionHost["BrokerageSession"], Protocol):
-    """What a session asks of the brokerage stream."""
+    """The part of the brokerage stream that its sessions use."""
 
     credentials: Credentials
 
@@ -48,7 +48,7 @@ class BrokerageSession(StreamSession[BrokerageSessionHost]):
         """Whether it is authenticated, subscribed to something, and not over."""
         return self.phase == "authenticated" and bool(self.topics) and self.link.is_open
 
-    def _deeds(self) -> Mapping[str, Callable[[Fields], None]]:
+    def _action_handlers(self) -> Mapping[str, Callable[[Fields], None]]:
         return {"subscribe": self._subscribe, "unsubscribe": self._unsubscribe}
 
     def _recognize(self, members: Fields) -> str:

@@ -1,4 +1,4 @@
-"""The sandbox's courier: carries the events of either stream over one link, and what may befall them on the way."""
+"""Delivery of events over one WebSocket, and the faults that strike single events."""
 
 from typing import NamedTuple
 
@@ -31,7 +31,7 @@ class Event(NamedTuple):
 
 
 class EventDelivery:
-    """Carries events over one link.
+    """Delivers events over one WebSocket.
 
     Args:
         link: the link.
@@ -87,6 +87,7 @@ class EventDelivery:
             self._send(event)
             return
         message = self._message(event)
+        # Events that wait for a shared frame are older, so they must be sent before the fault strikes.
         self.flush()
         match fault.kind:
             case "lose":
@@ -115,6 +116,7 @@ class EventDelivery:
             self._link.reset()
 
     def _catch_up(self, scope: str) -> None:
+        # Only an event of the same account or symbol overtakes: between others, a client cannot notice the order.
         late = [event for event in self._late if event.scope == scope]
         self._late = [event for event in self._late if event.scope != scope]
         for event in late:

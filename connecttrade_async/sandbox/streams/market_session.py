@@ -1,9 +1,9 @@
-"""The sandbox's listener: what is said over one link of the market-data stream.
+"""One session of the market-data stream: its login, its subscriptions and their replies.
 
 Documented: a login with the token of a connection, the actions, the channels, and one broker connection at a time per
-user. Assumed: every other word of it; and that a token which ends while its link is live ends the link too, with an
-error of code 401 and close code 4401, as a login with it would. Any other error leaves the link and all its other
-subscriptions as they are.
+user. Assumed: every other word of it. Assumed too: a token that expires during a session ends the session, with an
+error of code 401 and close code 4401, as a login with it would. Any other error affects neither the session nor its
+other subscriptions.
 """
 
 from collections.abc import Callable, Mapping
@@ -28,7 +28,7 @@ _ENDED = {
 
 
 class MarketDataHost(SessionHost["MarketDataSession"], Protocol):
-    """What a session asks of the market-data stream."""
+    """The part of the market-data stream that its sessions use."""
 
     replaced: Literal["stays", "ends"]
     takes: Literal["all", "some"]
@@ -82,7 +82,7 @@ class MarketDataSession(StreamSession[MarketDataHost]):
             ending = self._stream.forms.endings.refused
             self._end_by(ending, "refused", 401, _ENDED[state], "The token is over.")
 
-    def _deeds(self) -> Mapping[str, Callable[[Fields], None]]:
+    def _action_handlers(self) -> Mapping[str, Callable[[Fields], None]]:
         deeds = {
             "subscribe": self._subscribe,
             "unsubscribe": self._unsubscribe,

@@ -1,6 +1,6 @@
-"""The sandbox's outlet: the way of bytes from a link into its socket, which may be slow, or frozen shut.
+"""The buffer between a WebSocket and its socket, which can be delayed or frozen.
 
-Order is kept whatever happens, and a message is written into the ledger in the moment in which the socket gets it.
+The order of the bytes never changes. A message is logged when the socket gets its bytes.
 """
 
 import asyncio
@@ -22,12 +22,12 @@ class _Waiting(NamedTuple):
 
 
 class SendBuffer:
-    """Writes into one socket. No bytes at all, ``b""``, mean the end of it.
+    """Writes into one socket. An empty value, ``b""``, closes it.
 
     Args:
         transport: the socket.
-        ledger: where messages are written down.
-        delay: seconds that everything takes on its way.
+        ledger: the log of messages.
+        delay: seconds before bytes are sent.
     """
 
     def __init__(self, transport: asyncio.Transport, ledger: MessageLog, delay: float) -> None:
@@ -42,11 +42,12 @@ class SendBuffer:
 
     @property
     def is_frozen(self) -> bool:
-        """Whether nothing goes out."""
+        """Whether nothing is sent."""
         return self._is_frozen
 
     def put(self, data: bytes, *messages: SentMessage) -> None:
-        """Take bytes, and the messages that are in them; they leave with the next `flush`, or when due."""
+        """Enqueue bytes and the messages in them, for the next `flush` or until they are due."""
+        # While older bytes wait, new ones wait too: out of order they would be no frames.
         if self._is_frozen or self._waiting or self.delay:
             self._waiting.append(_Waiting(self._loop.time() + self.delay, data, messages))
             self._arm()
@@ -54,25 +55,26 @@ class SendBuffer:
             self._let_out(data, messages)
 
     def flush(self) -> None:
-        """Give the socket what is ready, all at once."""
+        """Write everything that is ready, in one call."""
         if self._ready and not self._transport.is_closing():
             self._transport.write(b"".join(self._ready))
         self._ready.clear()
+        # A peer that does not read would let the buffer grow without bound.
         if self._transport.get_write_buffer_size() > _BACKLOG:
             self._transport.abort()
 
     def freeze(self) -> None:
-        """Let nothing out any more; it is kept."""
+        """Hold back everything from now on."""
         self.flush()
         self._is_frozen = True
 
     def thaw(self) -> None:
-        """Let everything out again, first what was kept."""
+        """Send what was held back, and stop holding back."""
         self._is_frozen = False
         self._let_due_out()
 
     def discard(self) -> None:
-        """Forget what was kept; the socket is gone."""
+        """Drop what was held back: the socket is closed."""
         self._waiting.clear()
         self._ready.clear()
         self._stop_timer()

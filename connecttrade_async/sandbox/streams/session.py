@@ -1,4 +1,4 @@
-"""The sandbox's dialogue: what is said over one link of either stream, from the upgrade to the login and the end.
+"""One session of either stream: the upgrade, the welcome, the login and the close.
 
 Documented: a welcome, and a login within 30 seconds. Assumed: every word of it, and the close codes: 4401 for a login
 that is refused, 4408 for one that does not come, 4409 for a session that another one displaces.
@@ -39,7 +39,7 @@ _SessionT_contra = TypeVar("_SessionT_contra", bound="StreamSession[Any]", contr
 
 
 class SessionHost(Protocol[_SessionT_contra]):
-    """What a session asks of the stream that accepted it."""
+    """The part of a stream that its sessions use."""
 
     clock: Clock
     faults: StreamFaults
@@ -78,15 +78,15 @@ class StreamSession(ABC, Generic[_HostT]):
     """One session, from the upgrade to its end.
 
     Args:
-        link: over which it is spoken.
+        link: its WebSocket.
         stream: the server that accepted it.
 
     Attributes:
-        phase: how far it has come.
+        phase: its progress.
     """
 
     NAME: ClassVar[str]
-    """What the stream is called in its welcome."""
+    """The name of the stream in its welcome."""
     STRANGER: ClassVar[str]
     """The message of a refused login."""
 
@@ -94,11 +94,11 @@ class StreamSession(ABC, Generic[_HostT]):
         self.link = link
         self.phase: Phase = "connecting"
         self._stream = stream
-        self._courier = EventDelivery(link, stream.log)
+        self._delivery = EventDelivery(link, stream.log)
         self._expires_at = stream.clock.now() + timedelta(seconds=stream.login_limit)
         self._limit: asyncio.TimerHandle | None = None
         self._heartbeat: HeartbeatTimer | None = None
-        self._actions: Mapping[str, Callable[[Fields], None]] = {"authenticate": self._login, **self._deeds()}
+        self._actions: Mapping[str, Callable[[Fields], None]] = {"authenticate": self._login, **self._action_handlers()}
 
     @property
     @abstractmethod
@@ -106,12 +106,12 @@ class StreamSession(ABC, Generic[_HostT]):
         """Whether events are sent to it."""
 
     @abstractmethod
-    def _deeds(self) -> Mapping[str, Callable[[Fields], None]]:
-        """What may be asked for once it is authenticated, by action."""
+    def _action_handlers(self) -> Mapping[str, Callable[[Fields], None]]:
+        """The handlers of the actions that require a login, by action."""
 
     @abstractmethod
     def _recognize(self, members: Fields) -> str:
-        """What only one session may have and this login lets it have.
+        """Return the exclusive name that this login claims.
 
         Raises:
             UnauthorizedError: the login is wrong.
@@ -119,12 +119,12 @@ class StreamSession(ABC, Generic[_HostT]):
 
     @abstractmethod
     def _wants(self, topics: tuple[object, ...]) -> bool:
-        """Whether it wants to hear of any of these."""
+        """Whether it is subscribed to any of these topics."""
 
-    # What comes -------------------------------------------------------------------------------------------------------
+    # Receiving --------------------------------------------------------------------------------------------------------
 
     def opened(self) -> None:
-        """The link is there; the time to log in runs."""
+        """Start the time limit of the login: the socket is open."""
         self._limit = asyncio.get_running_loop().call_later(self._stream.login_limit, self._expire)
         self._stream.accept(self)
 
@@ -142,7 +142,7 @@ class StreamSession(ABC, Generic[_HostT]):
             self._welcome()
 
     def received(self, data: bytes) -> None:
-        """Do what a message asks for; a session that is over does nothing more."""
+        """Handle a message; a session that is over ignores it."""
         if self.phase == "over" or not self.link.is_open:
             return
         known = _members(data)
@@ -161,12 +161,13 @@ class StreamSession(ABC, Generic[_HostT]):
                 self._error(400, refusal.message, **id_of(self._stream.requests.id_of(known)))
             else:
                 self._refuse(refusal.message)
-        self._courier.flush()
+        self._delivery.flush()
 
     def _act(self, members: Fields) -> None:
         action = members.get("action")
         act = self._actions.get(action) if isinstance(action, str) else None
         self._stream.log.count("unknown" if act is None else str(action))
+        # Compared with !=, since every access makes a new bound method.
         if self.phase != "authenticated" and act != self._login:
             self._refuse("Authenticate first.")
         elif act is None:
@@ -175,39 +176,39 @@ class StreamSession(ABC, Generic[_HostT]):
             act(members)
 
     def closed(self) -> None:
-        """Be over, for the link is."""
+        """End the session: the socket is closed."""
         self._end()
         self._stream.remove(self)
 
     # Publishing -------------------------------------------------------------------------------------------------------
 
     def send_event(self, event: Event, topics: tuple[object, ...]) -> None:
-        """Send an event, if it wants one of these topics and nothing befalls it."""
+        """Send an event, if it is subscribed to one of these topics and no fault strikes."""
         if self.phase != "authenticated" or not self._wants(topics):
             return
         if self._stream.silent:
-            self._courier.lose(event)
+            self._delivery.lose(event)
         else:
-            self._courier.carry(event, self._draw("event", event.scope), self._stream.frames)
+            self._delivery.carry(event, self._draw("event", event.scope), self._stream.frames)
 
     def flush(self) -> None:
-        """Send what waits: events that share a frame, and bytes."""
-        self._courier.flush()
+        """Send what is enqueued: events that share a frame, and bytes."""
+        self._delivery.flush()
         self.link.flush()
 
     def complain(self, code: int, message: str, **address: object) -> None:
-        """Send an error that concerns one user, account, topic, channel or symbol, and is no answer."""
+        """Send an error about one user, account, topic, channel or symbol that is not a reply."""
         self._say("addressed_error", **address, status=code, code=str(code), message=message)
         self.flush()
 
     def displace(self) -> None:
-        """End, for another session has, or had, what only one may have."""
+        """End the session because another one has its exclusive name."""
         ending = self._stream.forms.endings.displaced
         self._end_by(ending, "displaced", 409, "There is another session with these credentials.", "Another session.")
 
     def close(self, code: int, reason: str = "") -> None:
         """End, with a close frame."""
-        self._courier.flush()
+        self._delivery.flush()
         self.link.close(code, reason)
         self._end()
 
@@ -244,9 +245,9 @@ class StreamSession(ABC, Generic[_HostT]):
             self._entered()
 
     def _entered(self) -> None:
-        """It has just logged in."""
+        """React to the login; the base class does nothing."""
 
-    # What is said -----------------------------------------------------------------------------------------------------
+    # Sending ----------------------------------------------------------------------------------------------------------
 
     def _welcome(self) -> None:
         if not self.link.is_open:
@@ -260,7 +261,7 @@ class StreamSession(ABC, Generic[_HostT]):
         self._start_heartbeat("welcome")
 
     def _answer(self, kind: str, **members: object) -> bool:
-        """Say that something was done, if nothing befalls the answer; False if the link broke over it."""
+        """Send a confirmation unless a fault strikes; False if the fault closed the socket."""
         fault = self._draw("ack")
         if fault is None:
             self._say(kind, **members)
@@ -272,7 +273,7 @@ class StreamSession(ABC, Generic[_HostT]):
     def _say(self, kind: str, **members: object) -> None:
         text = self._stream.frames.message(kind, time=self._stream.clock.now().isoformat(), **members)
         if text is not None:
-            self._courier.flush()  # an event comes before the message that is sent after it
+            self._delivery.flush()  # an event comes before the message that is sent after it
             self.link.send(SentMessage(self.link.number, "error" if kind in _ERRORS else kind, 0, text))
 
     def _error(self, code: int, message: str, **members: object) -> None:
@@ -290,7 +291,7 @@ class StreamSession(ABC, Generic[_HostT]):
         if ending.by != "close":
             self._say(kind, status=code, code=str(code), message=message)
         if ending.by == "frame":
-            self._courier.flush()
+            self._delivery.flush()
             self.link.cut()
             self._end()
         else:
@@ -307,7 +308,7 @@ class StreamSession(ABC, Generic[_HostT]):
         values = {"id": str(number), "time": self._stream.clock.now().isoformat()}
         text = render(self._stream.forms.heartbeat.frame, values)
         if text is not None and self.link.is_open:
-            self._courier.flush()
+            self._delivery.flush()
             self.link.send(SentMessage(self.link.number, "heartbeat", 0, text))
             self.link.flush()
 

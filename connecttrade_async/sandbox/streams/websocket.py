@@ -1,7 +1,7 @@
-"""The sandbox's link: one real socket with a WebSocket on it, and every way in which such a link can die.
+"""One WebSocket of the sandbox on a real socket, and every way in which such a connection can end.
 
-The WebSocket is the pure protocol of ``websockets``; the socket under it is our own, so that a reset, a peer that is
-half gone and half a frame are what they are in life.
+The WebSocket is the sans-I/O protocol of ``websockets``. The socket is handled here, so that resets, half-open
+connections and truncated frames are real ones.
 """
 
 import asyncio
@@ -55,10 +55,10 @@ class SessionHandler(Protocol):
 
 
 class SandboxWebSocket(asyncio.Protocol):
-    """One link.
+    """One WebSocket.
 
     Args:
-        number: counts the links of a stream from 1.
+        number: counts the WebSockets of a stream from 1.
         ledger: where messages are written down.
         delay: seconds that everything takes on its way out.
 
@@ -78,7 +78,7 @@ class SandboxWebSocket(asyncio.Protocol):
         self._deadline: asyncio.TimerHandle | None = None
         self._is_cut = False
         self._transport: asyncio.Transport
-        self._outlet: SendBuffer
+        self._send_buffer: SendBuffer
 
     @property
     def is_open(self) -> bool:
@@ -88,19 +88,19 @@ class SandboxWebSocket(asyncio.Protocol):
     @property
     def is_frozen(self) -> bool:
         """Whether it seems alive and is not."""
-        return self._outlet.is_frozen
+        return self._send_buffer.is_frozen
 
-    # What the socket says ---------------------------------------------------------------------------------------------
+    # Callbacks of the socket ------------------------------------------------------------------------------------------
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """There is a peer."""
+        """Start the session: the socket is open."""
         self._transport = cast("asyncio.Transport", transport)
-        self._outlet = SendBuffer(self._transport, self._ledger, self._delay)
+        self._send_buffer = SendBuffer(self._transport, self._ledger, self._delay)
         self._ledger.count("connect")
         self.conversation.opened()
 
     def data_received(self, data: bytes) -> None:
-        """Bytes came."""
+        """Parse bytes and handle their frames."""
         self._websocket.receive_data(data)
         for event in self._websocket.events_received():
             if isinstance(event, Request):
@@ -111,40 +111,40 @@ class SandboxWebSocket(asyncio.Protocol):
         self.flush()
 
     def eof_received(self) -> None:
-        """The peer will send nothing more."""
+        """Handle the end of what the peer sends."""
         self._websocket.receive_eof()
         self.flush()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The socket is closed; the error, if there was one, is the peer's business."""
         del exc
-        self._outlet.discard()
+        self._send_buffer.discard()
         if self._deadline is not None:
             self._deadline.cancel()
         self.conversation.closed()
         self._ledger.count("disconnect")
 
-    # What is said -----------------------------------------------------------------------------------------------------
+    # Sending ----------------------------------------------------------------------------------------------------------
 
     def accept(self, request: Request) -> None:
-        """Answer the upgrade with yes, if it is one."""
+        """Accept the upgrade, if the request is one."""
         self._websocket.send_response(self._websocket.accept(request))
 
     def refuse(self, status: int, retry_after: str | None = None) -> None:
-        """Answer the upgrade with no."""
+        """Reject the upgrade."""
         response: Response = self._websocket.reject(status, "The stream is not to be had.\n")
         if retry_after is not None:
             response.headers["Retry-After"] = retry_after
         self._websocket.send_response(response)
 
     def send(self, message: SentMessage) -> None:
-        """Send a message as text, if the link is open; it leaves with the next `flush`."""
+        """Enqueue a message as text, if the WebSocket is open; the next `flush` sends it."""
         if self.is_open:
             self._websocket.send_text(message.text.encode())
             self._pass(message)
 
     def send_together(self, messages: Sequence[SentMessage], texts: Iterable[str]) -> None:
-        """Send messages that share frames, if the link is open: the texts of the frames, in their order."""
+        """Enqueue messages that share frames, if the WebSocket is open: the texts of the frames, in their order."""
         if self.is_open:
             for text in texts:
                 self._websocket.send_text(text.encode())
@@ -153,19 +153,20 @@ class SandboxWebSocket(asyncio.Protocol):
     def truncate(self, message: SentMessage) -> None:
         """Send half a frame, and close the socket."""
         if self.is_open:
+            # Serialized here, since the protocol of websockets sends whole frames only.
             frame = Frame(Opcode.TEXT, message.text.encode()).serialize(mask=False)
-            self._outlet.put(frame[: len(frame) // 2], message._replace(fate="torn"))
+            self._send_buffer.put(frame[: len(frame) // 2], message._replace(fate="torn"))
             self.cut()
 
     def flush(self) -> None:
-        """Let out what was said so far."""
+        """Send what is enqueued."""
         self._pass()
-        self._outlet.flush()
+        self._send_buffer.flush()
 
     def _pass(self, *messages: SentMessage) -> None:
         for data in self._websocket.data_to_send():
-            self._outlet.put(data, *messages)
-            messages = ()
+            self._send_buffer.put(data, *messages)
+            messages = ()  # each message is logged once, though its bytes may come in several parts
 
     def _receive(self, frame: Frame) -> None:
         if frame.opcode in {Opcode.TEXT, Opcode.BINARY, Opcode.CONT}:
@@ -177,7 +178,7 @@ class SandboxWebSocket(asyncio.Protocol):
         elif frame.opcode is not Opcode.PONG:
             self._ledger.count(frame.opcode.name.lower())
 
-    # How it ends ------------------------------------------------------------------------------------------------------
+    # Closing ----------------------------------------------------------------------------------------------------------
 
     def close(self, code: int = 1000, reason: str = "") -> None:
         """Close in the orderly way; a peer that does not answer is given up after a second.
@@ -196,10 +197,10 @@ class SandboxWebSocket(asyncio.Protocol):
             self.cut()
 
     def cut(self) -> None:
-        """Close the socket, without a word in the WebSocket."""
+        """Close the socket without a close frame."""
         self.flush()
         self._is_cut = True
-        self._outlet.put(b"")
+        self._send_buffer.put(b"")
         self._bound_close()
 
     def reset(self) -> None:
@@ -207,11 +208,13 @@ class SandboxWebSocket(asyncio.Protocol):
         if not self._transport.is_closing():
             self.flush()
             peer: socket.socket = self._transport.get_extra_info("socket")
+            # Without a linger of zero, the kernel ends the connection with a FIN and not with a reset.
             peer.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
             self._transport.abort()
 
     def abandon(self) -> None:
-        """Let go of the socket at once, with a last word if the peer can take it."""
+        """Abort the socket at once, after a close frame if the peer reads."""
+        # A close frame to a peer that does not read would wait in the buffer and delay the end of the sandbox.
         if self.is_open and not self.is_frozen and not self._transport.get_write_buffer_size():
             self._websocket.send_close(1001, "The sandbox closes.")
             self.cut()
@@ -219,26 +222,27 @@ class SandboxWebSocket(asyncio.Protocol):
             self._transport.abort()
 
     def freeze(self) -> None:
-        """Seem alive and be dead: read nothing, write nothing, answer no ping, notice no end."""
+        """Become half-open: read nothing, write nothing, answer no ping, notice no end."""
         self.flush()
-        self._outlet.freeze()
+        # The kernel goes on to acknowledge what arrives, so the peer sees silence and no error.
+        self._send_buffer.freeze()
         self._transport.pause_reading()
 
     def thaw(self) -> None:
-        """Come back; what was kept goes out first."""
+        """Resume; send what was held back first."""
         if self.is_frozen:
-            self._outlet.thaw()
+            self._send_buffer.thaw()
             if self._is_cut or self._websocket.state is State.CLOSING:
                 self._bound_close()
             if not self._transport.is_closing():
                 self._transport.resume_reading()
 
     def delay(self, seconds: float) -> None:
-        """Let everything that goes out from now on take so long."""
-        self._outlet.delay = seconds
+        """Delay everything that is sent from now on."""
+        self._send_buffer.delay = seconds
 
     def _bound_close(self) -> None:
         """Give a close a second, unless the connection is frozen, where no peer would notice."""
         if self._deadline is None and not self.is_frozen:
-            seconds = self._outlet.delay + _PATIENCE
+            seconds = self._send_buffer.delay + _PATIENCE
             self._deadline = asyncio.get_running_loop().call_later(seconds, self._transport.abort)

@@ -1,4 +1,4 @@
-"""The world's floor: where orders are placed, replaced and cancelled, and where they trade.
+"""The exchange: places, replaces, cancels and executes orders.
 
 A requested change is seen at once as a pending one and takes effect a latency later, so a fill may win
 the race against it, as it does in life. `Exchange.bring_up` lets everything happen that is due, each at its own time.

@@ -125,7 +125,7 @@ class Execution:
         return working.meets_stop(last.price * working.sign) and working.meets_limit(deal.price * working.sign)
 
     def _auction(self, working: WorkingOrder, at: datetime) -> None:
-        """Trade as a whole at the last price, or not at all."""
+        """Fill the whole order at the last price, or expire it."""
         deal = working.auction(self._market, at)
         debit = deal.price * working.sign
         is_halted = any(self._market.is_halted(part.symbol) for part in working.parts)
@@ -137,7 +137,9 @@ class Execution:
     def _fill(self, working: WorkingOrder, at: datetime, most: Decimal, deal: UnitPrice) -> None:
         order = working.order
         quantity = _shares(working, deal.price) if order.order_notional is not None else min(most, working.left)
+        # Derived from the order and not drawn, so the ids do not depend on the sequence in which orders trade.
         fill = Fill(str(uuid5(UUID(order.order_id), str(len(order.fills)))), at, quantity, deal.price, deal.legs)
+        # By notional, the rounding leaves a rest of dollars, so the quantity does not show that the order is filled.
         is_whole = order.order_notional is not None or quantity == working.left
         status = "filled" if is_whole else order.status if order.status in _LEAVING else "partially_filled"
         working.ready_at = working.looked_to = at + self.latency
@@ -154,6 +156,7 @@ def _shares(working: WorkingOrder, price: Decimal) -> Decimal:
     """What an order by notional buys or sells at a price; it never sells more than is held."""
     order = working.order
     finest = _BILLIONTH if order.instrument == "CRYPTO" else _MILLIONTH
+    # At least one unit: a fill of zero would not be a fill.
     shares = max(finest, ((order.order_notional or Decimal(0)) / price).quantize(finest, ROUND_DOWN))
     if order.side == "SELL":
         return min(shares, max(finest, working.account.held(order.symbol or "")))
