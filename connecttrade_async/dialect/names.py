@@ -52,17 +52,19 @@ class FieldTable:
         fields: the fields' names in snake_case.
     """
 
-    __slots__ = ("_fields",)
+    __slots__ = ("_aliases", "_fields")
 
     def __init__(self, names: FieldNames, model: str, fields: Iterable[str]) -> None:
         # An alias takes the name that another field would have: it is what the caller knows of the server.
         self._fields = {fold_name(field): field for field in fields}
-        for field, alias in names.aliases.get(model, {}).items():
+        # Exact too: two aliases may differ by case alone, as ``b`` for a price and ``B`` for a size.
+        self._aliases = {alias: field for field, alias in names.aliases.get(model, {}).items()}
+        for alias, field in self._aliases.items():
             self._fields[fold_name(alias)] = field
 
     def field_of(self, name: str) -> str | None:
         """Return the field with this name on the wire, or None."""
-        return self._fields.get(fold_name(name))
+        return self._aliases.get(name) or self._fields.get(fold_name(name))
 
     def pick(self, members: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, str]]:
         """Return the fields of an object.

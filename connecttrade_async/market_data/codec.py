@@ -603,11 +603,11 @@ def _is_full_bar(bar: Bar) -> bool:
 
 def _is_full_depth(depth: Depth) -> bool:
     sides = depth.bids or depth.asks
-    return bool(sides) and sides[0].price_text is not None
+    return sides[0].price_text is not None if sides else False
 
 
 def _is_full_chain(chain: OptionsChain) -> bool:
-    return bool(chain.contracts) and chain.contracts[0].bid_price_text is not None
+    return chain.contracts[0].bid_price_text is not None if chain.contracts else False
 
 
 _CHECKS: dict[type, Callable[[Any], bool]] = {

@@ -286,6 +286,14 @@ def test_forms_without_a_dialect_are_read_slowly() -> None:
     assert compiled_events(Dialect.from_dict({"market_data": part})) is not None
 
 
+def test_aliases_that_differ_by_case_alone_are_two_fields() -> None:
+    aliases = {"symbol": "s", "bid_price": "b", "bid_size": "B", "ask_price": "a", "ask_size": "A"}
+    one = Driver({"names": {"aliases": {"quote": aliases}}})
+    for _ in range(3):
+        quote = one.receive({"type": "quote", "s": "X", "b": "1", "B": "2", "a": "3", "A": "4"})
+        assert (quote.bid_price, quote.bid_size, quote.ask_price, quote.ask_size) == (1, 2, 3, 4)
+
+
 def test_census_names_what_is_not_read_and_what_did_not_come() -> None:
     one = Driver()
     event = one.receive({"type": "depth", "symbol": "A", "bids": [{"p": "1"}], "venue": "X", "seq": 7})
