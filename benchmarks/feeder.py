@@ -12,6 +12,7 @@ import re
 import socket
 import sys
 import time
+from typing import Any, cast
 
 from websockets.frames import Frame, Opcode
 from websockets.http11 import Request
@@ -48,11 +49,12 @@ def an_update(number: int) -> bytes:
     return json.dumps(frame).encode()
 
 
-def camel(value: object) -> object:
+def camel(value: Any) -> Any:  # noqa: ANN401 - JSON is anything
     """Return a value with its names in camelCase."""
     if not isinstance(value, dict):
         return value
-    return {re.sub("_(.)", lambda found: found[1].upper(), name): camel(each) for name, each in value.items()}
+    members = cast("dict[str, Any]", value)
+    return {re.sub("_(.)", lambda found: found[1].upper(), name): camel(each) for name, each in members.items()}
 
 
 def updates(first: int) -> bytes:

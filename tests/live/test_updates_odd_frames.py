@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 from hypothesis import given, settings, strategies as st
@@ -102,7 +102,7 @@ class Setup:
     async def feed(self, *frames: bytes) -> None:
         for raw in frames:
             found: Any = BrokerageCodec("client", Secret("hush")).read(raw)
-            for event in found if isinstance(found, list) else [found]:
+            for event in cast("Any", found) if isinstance(found, list) else [found]:
                 if isinstance(event, EVENTS):  # the connection handles the others
                     self.fanout.publish(event)
         for _ in range(5):

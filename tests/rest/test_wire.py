@@ -64,8 +64,8 @@ def response(body: bytes = b"", status: int = 200, **headers: str) -> Response:
 
 
 def read(answered: Response, shape: Any, asked: Request) -> Any:
-    codec = RestCodec(Dialect.default)
-    return (codec.read_list if isinstance(shape, ListShape) else codec.read)(answered, asked, shape)
+    codec: Any = RestCodec(Dialect.default)
+    return (codec.read_list if type(shape) is ListShape else codec.read)(answered, asked, shape)
 
 
 def malformed(body: bytes, shape: Any = POSITIONS, **headers: str) -> MalformedResponseError:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from connecttrade_async.books.snapshots import OrderListing, UserSnapshot
 from connecttrade_async.models.pages import Page, Rows
@@ -43,7 +43,9 @@ class ScriptedApi:
         del response, request
         self.decoded += 1
         value: Any = self._value
-        return Rows(value) if isinstance(value, list) and not isinstance(value, Rows) else value
+        if type(value) is not list:
+            return value
+        return Rows(cast("Any", value))
 
     def call(self, path: str = "/") -> Call[Any]:
         """Return a call of this API."""

@@ -26,6 +26,7 @@ from connecttrade_async import (
     Redirect,
     Response,
     Retry,
+    Rows,
     Secret,
     SystemClock,
     Timeouts,
@@ -95,21 +96,23 @@ async def asking(ct: ConnectTrade, user: User) -> None:
     assert_type(new.user_id, str)
     assert_type(new.user_secret, Secret)
     assert_type(ct.user("user-1", new.user_secret), User)
-    assert_type(await ct.users.list(), list[UserRecord])
+    assert_type(await ct.users.list(), Rows[UserRecord])
     assert_type(await ct.users.delete("user-1"), None)
     assert_type(user.user_id, str)
 
     request = await user.connections.create("trade", redirect_url="https://app.example/done", broker="ALPACA")
     assert_type(request, ConnectionRequest)
     assert_type(request.url, str)
-    assert_type(await user.connections.list(), list[Connection])
+    assert_type(await user.connections.list(), Rows[Connection])
     assert_type(await user.connections.token("c-1"), ConnectionToken)
     assert_type(await user.connections.delete("c-1"), None)
 
-    assert_type(await user.accounts.list(broker="ALPACA"), list[Account])
-    assert_type(await user.balances.list(account_id="a-1"), list[Balance])
-    assert_type(await user.positions.list(symbols=["AAPL", "MSFT"]), list[Position])
-    assert_type(await user.positions.list(symbols="AAPL", extra={"brand_new_filter": "x", "n": 1}), list[Position])
+    assert_type(await user.accounts.list(broker="ALPACA"), Rows[Account])
+    assert_type(await user.balances.list(account_id="a-1"), Rows[Balance])
+    assert_type(await user.positions.list(symbols=["AAPL", "MSFT"]), Rows[Position])
+    assert_type(await user.positions.list(symbols="AAPL", extra={"brand_new_filter": "x", "n": 1}), Rows[Position])
+    plain: list[Account] = await user.accounts.list()
+    assert_type(plain[0], Account)
     await user.positions.list(symbol="AAPL")  # type: ignore[call-arg]
     await user.accounts.list(account_id="a-1")  # type: ignore[call-arg]
     await user.balances.list(account="a-1")  # type: ignore[call-arg]
@@ -134,7 +137,7 @@ async def listing(user: User, since: datetime, first: date) -> None:
     assert_type(await pages.aclose(), None)
     assert_type([order async for order in user.orders.list()], list[Order])
     moved = await user.transactions.list(start_date=first, end_date="2024-05-17", extra={"type": "dividend"})
-    assert_type(moved, list[Transaction])
+    assert_type(moved, Rows[Transaction])
 
 
 async def escaping(ct: ConnectTrade, user: User) -> None:
