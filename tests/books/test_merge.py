@@ -15,6 +15,7 @@ from connecttrade_async.books.merge import (
     diff_fills,
     event_time,
     is_future_outlier,
+    is_surely_different,
     latest_of,
     merge_orders,
     missing_fields,
@@ -387,3 +388,22 @@ def test_diff_fills_counts_equal_rows_without_ids() -> None:
     assert unknown(fills(one, fill("9", "4")), fills(other, fill("1", "4"))) == ()
     assert unknown(fills(fill("1", "4")), fills(other, fill("1", "4"))) == fills(other)
     assert unknown(fills(fill("1", "4")), fills(fill(None, "5"))) == fills(fill(None, "5"))
+
+
+@pytest.mark.parametrize(
+    ("text", "other", "expected"),
+    [
+        ("1.0", "1", False),
+        ("1", "2", True),
+        ("abc", "1", False),
+        ("1", "abc", False),
+        ("", "1", False),
+        (None, "1", False),
+    ],
+)
+def test_is_surely_different_decides_for_two_numbers_only(
+    text: str | None,
+    other: str | None,
+    expected: bool,  # noqa: FBT001 - a column
+) -> None:
+    assert is_surely_different(text, other) is expected
