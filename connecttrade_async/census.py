@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, NamedTuple, cast
 
 import msgspec
 
+from connecttrade_async.dialect.tolerance import fold_name
 from connecttrade_async.models.fields import number
-from connecttrade_async.models.variants import fold_name, model_in
+from connecttrade_async.models.variants import model_in
 
 if TYPE_CHECKING:
     import logging

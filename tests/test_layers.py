@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import ast
+import re
 import sys
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 import pytest
+
+from connecttrade_async import Dialect
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 PACKAGE = "connecttrade_async"
 ROOT = Path(__file__).parents[1] / PACKAGE
@@ -321,6 +327,65 @@ STATUSES = {
     504,
 }  # without 200 and 500, which are other limits too
 
+# The values of the dialect that are names, and its templates.
+ENVELOPES = (
+    "lists",
+    "next_cursor",
+    "prev_cursor",
+    "next_header",
+    "prev_header",
+    "next_parameter",
+    "prev_parameter",
+    "error_message",
+)
+SETTINGS = {"handshake", "ids", "counts"}
+TEMPLATES = {"authenticate", "subscribe", "unsubscribe", "list", "snapshot", "pong"}
+# The packages in which no text may be a wire name of a frame, an envelope or a cursor: these stand in the defaults of
+# the dialect only. The exceptions are words of this library that the wire shares.
+READERS_OF_THE_WIRE = ("streaming", "rest", "live", "books")
+KEYS = "keys of the dialect: the wire's name is what the dialect has under them"
+FIELDS = "fields of models and messages: attributes, which the dialect's names rename on the wire"
+PLACEHOLDERS = "placeholders of the dialect's templates"
+TOPICS = "topics as arguments and attributes of the public API; the dialect has the wire's"
+SENT = "members and parameters of requests, which the dialect's rest.names rename"
+ARGUMENTS = "arguments and attributes of this library's own objects"
+SPELLED: dict[str, dict[str, str]] = {
+    "streaming.brokerage_codec": {
+        "order position balance subscribed unsubscribed": KEYS,
+        "client_id client_secret topics id": PLACEHOLDERS,
+        "user_id account_id": FIELDS,
+    },
+    "streaming.brokerage_stream": {"positions balances": TOPICS},
+    "streaming.codec": {
+        "welcome authenticated subscribed unsubscribed error ping": KEYS,
+        "user_id account_id topics channel symbols id message": FIELDS,
+    },
+    "streaming.fanout": {"user_id account_id": FIELDS},
+    "streaming.filters": {"orders positions balances": TOPICS, "user_id account_id": FIELDS},
+    "streaming.frame_types": {"order balance": KEYS, "user_id account_id timestamp data": FIELDS},
+    "streaming.signs": {"id": "the end of the names of ids, whose values hold no words"},
+    "streaming.supervisor": {"error": "a field of a log record"},
+    "streaming.update_forms": {
+        "order orders position positions balance balances": KEYS,
+        "user_id account_id timestamp data": FIELDS,
+    },
+    "rest.codec": {"next_cursor prev_cursor": SENT},
+    "rest.resources.accounts": {"account_id": FIELDS},
+    "rest.resources.balances": {"account_id": FIELDS},
+    "rest.resources.orders": {"next_cursor prev_cursor account_id symbols": SENT},
+    "rest.resources.positions": {"account_id symbols": SENT},
+    "rest.resources.tokens": {"trade": "the access of a connection, and not the tag of a trade"},
+    "rest.resources.transactions": {"account_id": SENT},
+    "rest.resources.users": {"user_id": SENT},
+    "rest.sender": {"user_id": ARGUMENTS},
+    "rest.wire": {"message": ARGUMENTS},
+    "live.accounts": {"user_id positions": ARGUMENTS},
+    "books.change_feed": {"orders": TOPICS},
+    "books.changes": {"orders positions balances": TOPICS},
+    "books.merge": {"account_id": FIELDS},
+    "books.snapshots": {"orders positions balances": "names of the lists of a snapshot, in a message"},
+}
+
 PLACE_IT = "enter {name} in LAYER_OF in tests/test_layers.py, in one of the layers {layers}"
 
 
@@ -451,6 +516,53 @@ def status_numbers_in(name: str, source: str) -> list[str]:
     ]
 
 
+def wire_names() -> frozenset[str]:
+    """Return the names of frames, envelopes and cursors in the defaults of the dialect."""
+    dialect = Dialect.default.to_dict()
+    parts = [dialect["errors"], *(dialect["rest"][name] for name in ENVELOPES)]
+    for name in ("brokerage", "market_data"):
+        stream: dict[str, Any] = dialect[name]
+        parts += [value for key, value in stream.items() if key not in SETTINGS]
+        parts += [list(stream[key]) for key in TEMPLATES & stream.keys()]
+    found = {word for text in texts_in(parts) for word in re.split(r"\[\]|\.", text)}
+    return frozenset(word for word in found if re.fullmatch(r"[\w-]+", word))
+
+
+def texts_in(value: Any) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict):
+        yield from texts_in(list(cast("dict[str, Any]", value).values()))
+    elif isinstance(value, list | tuple):
+        for each in cast("list[Any]", value):
+            yield from texts_in(each)
+
+
+WIRE_NAMES = wire_names()
+
+
+def wire_names_in(source: str) -> dict[str, int]:
+    """Return the wire names that texts of a module are, or quote, with the line of the last."""
+    tree = ast.parse(source)
+    documentation = {node.value for node in ast.walk(tree) if isinstance(node, ast.Expr)}
+    found: dict[str, int] = {}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str | bytes) and node not in documentation:
+            text = node.value if isinstance(node.value, str) else node.value.decode("latin-1")
+            words = {text, *re.findall(r'"([\w-]+)"', text)}
+            found |= dict.fromkeys(words & WIRE_NAMES, node.lineno)
+    return found
+
+
+def spelled_wire_names(name: str, source: str) -> list[str]:
+    allowed = {word for words in SPELLED.get(name, {}) for word in words.split()}
+    return [
+        f"{name} spells the wire name {word!r} in line {line}: read it from the dialect, or say in SPELLED why not"
+        for word, line in wire_names_in(source).items()
+        if word not in allowed
+    ]
+
+
 def is_package(name: str) -> bool:
     return (ROOT.joinpath(*name.split(".")) / "__init__.py").is_file() if name else True
 
@@ -484,6 +596,11 @@ def test_module_reads_only_its_inputs_and_has_no_status_number(name: str) -> Non
         assert status_numbers_in(name, source) == []
 
 
+@pytest.mark.parametrize("name", [name for name in CLIENT_MODULES if name.partition(".")[0] in READERS_OF_THE_WIRE])
+def test_module_reads_wire_names_from_the_dialect(name: str) -> None:
+    assert spelled_wire_names(name, MODULES[name]) == []
+
+
 @pytest.mark.parametrize("name", [name for name in CLIENT_MODULES if LAYER_OF.get(name) in SANS_IO])
 def test_module_of_a_sans_io_layer_does_not_wait(name: str) -> None:
     assert waits_in(name, MODULES[name]) == []
@@ -507,6 +624,9 @@ def test_exceptions_are_all_used() -> None:
             if any(source_name in problem for problem in misplaced_inputs("other", MODULES[name]))
         }
         assert used == names, source_name
+    for name, reasons in SPELLED.items():
+        words = [word for row in reasons for word in row.split()]
+        assert set(words) <= wire_names_in(MODULES[name]).keys(), name
 
 
 # --- the checks themselves
@@ -627,3 +747,28 @@ def test_status_numbers_in_finds_a_number_in_another_module() -> None:
     assert status_numbers_in("client", "if status == 404: ...") == ["client has the status number 404 in line 1"]
     assert status_numbers_in("rest.wire", "if status == 404: ...") == []
     assert status_numbers_in("client", "x = True, 1, '404'") == []
+
+
+@pytest.mark.parametrize(
+    ("source", "word"),
+    [
+        ("x = frame['user_id']", "user_id"),
+        ("class A(Struct, tag='order'): ...", "order"),
+        ("KEY = b'\"account_id\"'", "account_id"),
+        ("x = f'{{\"type\": {kind}}}'", "type"),
+        ('x = \'{"action": "subscribe"}\'', "action"),
+        ("match frame:\n    case {'data': x}: ...", "data"),
+        ("x = headers.get('next-cursor')", "next-cursor"),
+        ("x = body['next_cursor']", "next_cursor"),
+        ("if code == '4401': ...", "4401"),
+        ("x = [row for row in body['transactions']]", "transactions"),
+    ],
+)
+def test_spelled_wire_names_finds_a_name_of_the_dialect(source: str, word: str) -> None:
+    problems = spelled_wire_names("live.sweep", source)
+    assert any(f"the wire name {word!r} in line" in problem for problem in problems)
+
+
+def test_spelled_wire_names_passes_over_documentation_and_exceptions() -> None:
+    assert spelled_wire_names("live.sweep", '"""data"""\ndef f():\n    "user_id"\n    return other.user_id') == []
+    assert spelled_wire_names("rest.resources.users", "x = {'user_id': user_id}") == []

@@ -13,7 +13,9 @@ __all__ = [
     "ACCEPTED_WORDS",
     "CODE_FIELDS",
     "ERROR_FIELDS",
+    "ERROR_TEXT_FIELDS",
     "HEARTBEATS",
+    "IMPERATIVES",
     "MESSAGE_FIELDS",
     "NEGATIONS",
     "STATUS_FIELDS",
@@ -32,13 +34,28 @@ CODE_FIELDS = ("code", "errorcode", "status")
 STATUS_FIELDS = frozenset({"status", "result", "state"})
 ACCEPTED_FLAGS = frozenset({"success", "ok"})
 ACCEPTED_WORDS = frozenset({"ok", "success", "authenticated"})
+ERROR_TEXT_FIELDS = (
+    "message",
+    "error",
+    "errors",
+    "detail",
+    "details",
+    "errordescription",
+    "description",
+    "errormessage",
+    "msg",
+    "reason",
+    "title",
+)
 HEARTBEATS = frozenset({"heartbeat", "ping", "pong", "hb", "keepalive", "keep_alive", "heart_beat"})
+IMPERATIVES = frozenset({"authenticate"})  # words of requests, which accept nothing
 NEGATIONS = frozenset(
     {"not", "no", "please", "must", "require", "required", "requires", "expired", "timeout", "pending"}
 )
 _SUFFIXES = frozenset({"update", "updated", "updates", "event", "events", "change", "changed", "changes", "data"})
+_SEPARATORS = str.maketrans("", "", "_- ")
 _WORDS = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[0-9]+")
-_LONGEST = 100  # characters of a tag or name
+_LONGEST = 100  # characters of a tag
 
 
 def words_in(text: str) -> list[str]:
@@ -59,6 +76,6 @@ def fold_tag(text: str) -> str:
     return "_".join(words)
 
 
-def fold_name(text: str) -> str:
-    """Return the name of a field without regard to case and separators: ``orderId`` and ``order_id`` fold alike."""
-    return text[:_LONGEST].replace("_", "").replace("-", "").lower()
+def fold_name(name: str) -> str:
+    """Return a name without its case and its separators: equal for ``orderId``, ``order_id`` and ``Order-ID``."""
+    return name.translate(_SEPARATORS).casefold()

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 import msgspec
 
+from connecttrade_async.dialect.tolerance import fold_name
 from connecttrade_async.secret import Secret
 
 if TYPE_CHECKING:
@@ -24,13 +25,11 @@ __all__ = [
     "NumberText",
     "compile_model",
     "convert_hook",
-    "fold_name",
     "model_in",
     "models_inside",
     "respell",
 ]
 
-_SEPARATORS = str.maketrans("", "", "_- ")
 _PARSED = "_text"  # the end of the names of fields that a descriptor parses
 Model = type[msgspec.Struct]
 
@@ -48,11 +47,6 @@ class _AnyText(type):
 
 class Text(metaclass=_AnyText):
     """The type of a field that takes a number for its text. Its values are plain text: msgspec asks ``isinstance``."""
-
-
-def fold_name(name: str) -> str:
-    """Return a name without its case and its separators: equal for ``orderId``, ``order_id`` and ``Order-ID``."""
-    return name.translate(_SEPARATORS).casefold()
 
 
 def _camel(name: str) -> str:

@@ -12,7 +12,7 @@ from urllib.parse import parse_qsl, urlsplit
 import msgspec
 
 from connecttrade_async.census import safe_name
-from connecttrade_async.models.variants import fold_name
+from connecttrade_async.dialect.tolerance import ERROR_FIELDS, fold_name
 from connecttrade_async.rest.wire import LARGEST_PAGE, LINK
 
 if TYPE_CHECKING:
@@ -48,9 +48,8 @@ MORE = frozenset(
         "moreresults",
     },
 )
-FAILURES = frozenset({"error", "errors"})
 # A list under one of these names is never the wanted one.
-OTHER_LISTS = FAILURES | {"warnings", "messages", "notices", "links", "details"}
+OTHER_LISTS = ERROR_FIELDS | {"warnings", "messages", "notices", "links", "details"}
 _NULLS = frozenset({b"null", b'""', b"false"})
 _LINK = re.compile(r"<([^<>]*)>\s*((?:;[^,;]*)*)")
 _NEXT = re.compile(r";\s*rel\s*=\s*\"?[^\";]*\bnext\b", re.IGNORECASE)
@@ -137,7 +136,7 @@ def find_list(body: bytes, resource: str, names: RestDialect) -> FoundList:
     rows, path = _only_list(lists, paths, key, is_configured=key != resource)
     doubt = ""
     if _is_empty(rows):
-        if any(fold_name(name) in FAILURES and bytes(raw) not in _NULLS for name, raw in members.items()):
+        if any(fold_name(name) in ERROR_FIELDS and bytes(raw) not in _NULLS for name, raw in members.items()):
             msg = f"Object has an empty list beside an error - at `$.{safe_path(path)}`"
             raise EnvelopeError(msg)
         if bytes(rows) == b"null":
@@ -278,7 +277,7 @@ def find_objects(content: object) -> dict[str, object]:
         return {}
     members = cast("dict[str, object]", content)
     found: dict[str, object] = {"$": members}
-    if not any(value and fold_name(name) in FAILURES for name, value in members.items()):
+    if not any(value and fold_name(name) in ERROR_FIELDS for name, value in members.items()):
         inner = {f"$.{safe_name(name)}": _only_item(value) for name, value in members.items()}
         found |= {path: value for path, value in inner.items() if isinstance(value, dict)}
     return found

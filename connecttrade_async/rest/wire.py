@@ -20,6 +20,7 @@ import msgspec
 
 from connecttrade_async.amounts import MOST_DIGITS
 from connecttrade_async.dialect.parts import RestDialect
+from connecttrade_async.dialect.tolerance import ERROR_TEXT_FIELDS, fold_name
 from connecttrade_async.errors import (
     APIError,
     AuthenticationError,
@@ -32,7 +33,6 @@ from connecttrade_async.errors import (
     ServerError,
     one_line,
 )
-from connecttrade_async.models.variants import fold_name
 from connecttrade_async.pacing import parse_retry_after
 from connecttrade_async.secret import MAX_EXCERPT, Secret, redact, redact_bytes, without_frames
 
@@ -84,19 +84,6 @@ DECODE_ERRORS = (msgspec.MsgspecError, RecursionError, UnicodeDecodeError)
 _MAX_BITS = 128
 CACHEABLE_TYPES = frozenset({str, int, datetime})  # equal values of these types are encoded alike
 EMPTY_BODIES = frozenset({b"", b"{}", b"[]", b"null", b'""'})
-MESSAGE_KEYS = (
-    "message",
-    "error",
-    "errors",
-    "detail",
-    "details",
-    "errordescription",
-    "description",
-    "errormessage",
-    "msg",
-    "reason",
-    "title",
-)
 MESSAGE_DEPTH = 5
 JSON_KINDS: Mapping[object, str] = {bool: "boolean", int: "number", float: "number", type(None): "null"}
 OUTLINE_DEPTH = 4
@@ -566,7 +553,7 @@ def _find_message(value: object, depth: int) -> str:
         case dict() if depth:
             members = {fold_name(name): each for name, each in cast("dict[str, object]", value).items()}
             # ``message`` is documented, the other keys are those of other APIs (assumed). The first with a text counts.
-            for name in MESSAGE_KEYS:
+            for name in ERROR_TEXT_FIELDS:
                 if message := _find_message(members.get(name), depth - 1):
                     return message
         case list() if depth:

@@ -70,20 +70,22 @@ DECODE_ERRORS = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 T = TypeVar("T")
 M = TypeVar("M")
 keep = msgspec.structs.force_setattr
+_ASSUMED = Dialect.default.brokerage
+_CONTROLS = _ASSUMED.controls
 UNCONVERTED = ("id", "code")  # fields in which a number stays a number
 
 
-class Welcome(msgspec.Struct, frozen=True, gc=False, tag_field="type", tag="welcome"):
+class Welcome(msgspec.Struct, frozen=True, gc=False, tag_field=_ASSUMED.tag, tag=_CONTROLS.welcome[0]):
     """The first frame of the server (documented)."""
 
     message: str | None = None
 
 
-class Authenticated(msgspec.Struct, frozen=True, gc=False, tag_field="type", tag="authenticated"):
+class Authenticated(msgspec.Struct, frozen=True, gc=False, tag_field=_ASSUMED.tag, tag=_CONTROLS.authenticated[0]):
     """The reply to an accepted login."""
 
 
-class Subscribed(msgspec.Struct, frozen=True, gc=False, tag_field="type", tag="subscribed"):
+class Subscribed(msgspec.Struct, frozen=True, gc=False, tag_field=_ASSUMED.tag, tag=_CONTROLS.subscribed[0]):
     """The confirmation of a subscription.
 
     Attributes:
@@ -101,7 +103,7 @@ class Subscribed(msgspec.Struct, frozen=True, gc=False, tag_field="type", tag="s
     topic: str | None = None
 
 
-class Unsubscribed(msgspec.Struct, frozen=True, gc=False, tag_field="type", tag="unsubscribed"):
+class Unsubscribed(msgspec.Struct, frozen=True, gc=False, tag_field=_ASSUMED.tag, tag=_CONTROLS.unsubscribed[0]):
     """The end of a subscription, with the attributes of ``Subscribed``."""
 
     topics: tuple[str, ...] | None = None
@@ -111,7 +113,7 @@ class Unsubscribed(msgspec.Struct, frozen=True, gc=False, tag_field="type", tag=
     topic: str | None = None
 
 
-class Refusal(msgspec.Struct, frozen=True, gc=False, tag_field="type", tag="error"):
+class Refusal(msgspec.Struct, frozen=True, gc=False, tag_field=_ASSUMED.tag, tag=_CONTROLS.error[0]):
     """An error frame of the server (assumed).
 
     Attributes:
@@ -153,7 +155,7 @@ class Refusal(msgspec.Struct, frozen=True, gc=False, tag_field="type", tag="erro
         return {name: value for name, value in named.items() if value}
 
 
-class Ping(msgspec.Struct, frozen=True, gc=False, tag_field="type", tag="ping"):
+class Ping(msgspec.Struct, frozen=True, gc=False, tag_field=_ASSUMED.tag, tag=_CONTROLS.ping[0]):
     """A request of the application for a pong.
 
     Attributes:
@@ -195,7 +197,7 @@ def decode_control(name: str, frame: dict[str, Any]) -> Control:
         frame: the fields of the frame.
     """
     kind: Any = CONTROLS[name]
-    return cast("Control", msgspec.convert({**frame, "type": name}, kind))
+    return cast("Control", msgspec.convert({**frame, kind.__struct_config__.tag_field: name}, kind))
 
 
 def decode_leniently(raw: bytes, error: Exception, build: Callable[[Any, dict[str, Any]], T]) -> T | UnknownMessage:
@@ -408,10 +410,9 @@ class JsonCodec(Generic[M]):
             return None
         if self.awaits is Awaited.NOTHING:
             # Nothing is awaited, so words outside the tag mean nothing.
-            has_error = isinstance(frame, dict) and not tags and bool(cast("dict[str, Any]", frame).get("error"))
-            if has_error:
-                return "error"
-            return meaning
+            untagged = cast("dict[str, Any]", frame) if isinstance(frame, dict) and not tags else {}
+            has_error = any(value for name, value in untagged.items() if fold_name(name) in ERROR_FIELDS)
+            return "error" if has_error else meaning
         if self.awaits is Awaited.WELCOME:
             # The words of a welcome may mention errors and refusals; its other members do not.
             members = cast("dict[str, Any]", frame).items() if isinstance(frame, dict) else ()
@@ -451,7 +452,7 @@ class JsonCodec(Generic[M]):
         if kind is Refusal:
             return self._refusal(frame, members)
         try:
-            return cast("Control", msgspec.convert({"type": meaning, **fields}, kind))
+            return cast("Control", msgspec.convert(fields, kind))
         except msgspec.ValidationError:
             return cast("Control", kind())
 

@@ -14,6 +14,7 @@ from connecttrade_async.dialect.tolerance import (
     ACCEPTED_WORDS,
     CODE_FIELDS,
     ERROR_FIELDS,
+    IMPERATIVES,
     MESSAGE_FIELDS,
     NEGATIONS,
     STATUS_FIELDS,
@@ -33,7 +34,6 @@ MAX_TEXT = 500  # characters of a value that are searched for words
 MAX_MEMBERS = 200
 WHOLE_TEXT = "$"
 NOTHING = frozenset({"", "0", "false", "none", "null", "no"})
-IMPERATIVE = "authenticate"
 
 
 class Signs(NamedTuple):
@@ -102,7 +102,7 @@ def signs_of(frame: Any, errors: ErrorMeanings) -> Signs:  # noqa: ANN401 - JSON
         is_bad or any(word in line for word in errors.refused_words for line in lines),
         is_good,
         bool(NEGATIONS & words),
-        any("auth" in word and word != IMPERATIVE for word in words),
+        any("auth" in word and word not in IMPERATIVES for word in words),
         any(word.startswith("subscri") for word in words),
         any(word.startswith("unsubscri") for word in words),
     )

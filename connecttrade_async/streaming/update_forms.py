@@ -12,6 +12,7 @@ import msgspec
 from connecttrade_async.dialect.names import AmbiguousFrameError, FieldTable, camel, wire_name, wire_path
 from connecttrade_async.dialect.parts import FieldNames, UpdateTags
 from connecttrade_async.dialect.tolerance import TAG_FIELDS, WRAPPERS, fold_name, fold_tag
+from connecttrade_async.dialect.value import Dialect
 from connecttrade_async.models.balances import Balance
 from connecttrade_async.models.events import BalanceUpdate, OrderUpdate, PositionUpdate
 from connecttrade_async.models.orders import Fill, Leg, Order
@@ -21,8 +22,6 @@ from connecttrade_async.streaming.signs import value_at
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
-
-    from connecttrade_async.dialect.value import Dialect
 
 __all__ = ["INNER", "KINDS", "Form", "Kind", "Reading", "Spelled", "UpdateForms", "form_text", "payload_path"]
 
@@ -221,14 +220,14 @@ class UpdateForms:
         texts, has_numbers = number_text({**owners, "timestamp": time, "data": values})
         tag = str(value_at(frame, form.tag)) if form.tag else ""
         update = msgspec.convert(
-            {"type": form.kind.name, "_form": self._form_text(form, names), **cast("dict[str, Any]", texts)},
+            {"_form": self._form_text(form, names), **cast("dict[str, Any]", texts)},
             form.kind.update,
         )
         return Reading(update, form, Spelled(tag, {**spelled, "time": time_name}, names), has_numbers)
 
     def _form_text(self, form: Form, names: Mapping[str, Mapping[str, str]]) -> str:
-        own = names[form.kind.name]
-        is_default = form.path == ("data",) and all(field == wire for field, wire in own.items())
+        own = names[form.kind.name].items()
+        is_default = form.path == Dialect.default.brokerage.payload and all(field == wire for field, wire in own)
         return "" if is_default else form_text(self._dialect, form.kind.name, ".".join(form.path))
 
     def owners(self, frame: Mapping[str, Any], form: Form) -> dict[str, str]:

@@ -28,6 +28,7 @@ from connecttrade_async import (
     UserRecord,
     UserToken,
 )
+from connecttrade_async.dialect.tolerance import fold_name
 from connecttrade_async.models.variants import (
     CASES,
     LearnedNames,
@@ -35,7 +36,6 @@ from connecttrade_async.models.variants import (
     Text,
     compile_model,
     convert_hook,
-    fold_name,
     models_inside,
     respell,
 )
