@@ -7,18 +7,20 @@ from typing import TYPE_CHECKING, Any, cast
 
 import msgspec
 
+from connecttrade_async.dialect.names import camel
 from connecttrade_async.dialect.tolerance import words_in
 from connecttrade_async.streaming.signs import code_of, message_of, signs_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from connecttrade_async.dialect.parts import ErrorMeanings
+    from connecttrade_async.dialect.parts import BrokerageDialect, ErrorMeanings, MarketDataDialect
     from connecttrade_async.dialect.templates import Template
 
-__all__ = ["Attempt", "LoginReply", "attempts_for", "classify_login", "decode_frame"]
+__all__ = ["Attempt", "LoginReply", "attempts_for", "classify_login", "configured_attempt", "decode_frame"]
 
 MAX_ATTEMPTS = 10
+OTHERS = ("unsubscribe", "list", "snapshot")
 TAGS = ("action", "type", "event", "op")
 # Words of a refusal that is about the form of the frame, and of one that is about what it holds.
 _FORM = frozenset(
@@ -47,17 +49,30 @@ class LoginReply(Enum):
 
 
 class Attempt(msgspec.Struct, frozen=True):
-    """One form of the login and of the subscription.
+    """One form of the frames that the client sends.
 
     Attributes:
         name: the form in words.
         authenticate: the template of the login.
         subscribe: the template of the subscription.
+        others: the templates of the other frames in the same form, by their names in the dialect. A probe does not send
+            them, so they are as likely as the form of the subscription.
     """
 
     name: str
     authenticate: Template
     subscribe: Template
+    others: dict[str, Template] = {}
+
+
+def configured_attempt(part: BrokerageDialect | MarketDataDialect) -> Attempt:
+    """Return the form of a dialect.
+
+    Args:
+        part: the part of the dialect for one stream.
+    """
+    others = {name: template for name in OTHERS if (template := getattr(part, name, None))}
+    return Attempt("as configured", part.authenticate, part.subscribe, others)
 
 
 def attempts_for(first: Attempt) -> Sequence[Attempt]:
@@ -66,35 +81,54 @@ def attempts_for(first: Attempt) -> Sequence[Attempt]:
     Args:
         first: the configured form.
     """
-    fields, topics = _fields(first.authenticate), _fields(first.subscribe)
-    camel = {_camel(name): value for name, value in fields.items()}
-    data: tuple[dict[str, Any], dict[str, Any]] = ({"data": fields}, {"data": topics})
     found = [first]
-    for tag, login, members, wanted in (
-        ("type", "authenticate", fields, topics),
-        ("action", "auth", fields, topics),
-        ("type", "auth", fields, topics),
-        ("event", "authenticate", fields, topics),
-        ("op", "auth", fields, topics),
-        ("action", "login", fields, topics),
-        ("action", "authenticate", camel, {_camel(name): value for name, value in topics.items()}),
-        ("action", "authenticate", *data),
-        ("type", "authenticate", *data),
+    for tag, login, members in (
+        ("type", "authenticate", _as_is),
+        ("action", "auth", _as_is),
+        ("type", "auth", _as_is),
+        ("event", "authenticate", _as_is),
+        ("op", "auth", _as_is),
+        ("action", "login", _as_is),
+        ("action", "authenticate", _in_camel_case),
+        ("action", "authenticate", _in_data),
+        ("type", "authenticate", _in_data),
     ):
-        name = f'{{"{tag}": "{login}", ...}}'
-        found.append(Attempt(name, {tag: login, **members}, {tag: "subscribe", **wanted}))
+        found.append(
+            Attempt(
+                f'{{"{tag}": "{login}", ...}}',
+                {tag: login, **members(_fields(first.authenticate))},
+                {tag: _word(first.subscribe, "subscribe"), **members(_fields(first.subscribe))},
+                {
+                    name: {tag: _word(template, name), **members(_fields(template))}
+                    for name, template in first.others.items()
+                },
+            )
+        )
     return found[:MAX_ATTEMPTS]
+
+
+def _as_is(fields: dict[str, Any]) -> dict[str, Any]:
+    return fields
+
+
+def _in_camel_case(fields: dict[str, Any]) -> dict[str, Any]:
+    return {camel(name): value for name, value in fields.items()}
+
+
+def _in_data(fields: dict[str, Any]) -> dict[str, Any]:
+    return {"data": fields}
+
+
+def _word(template: Template, default: str) -> str:
+    """Return the word of a template that says what it is."""
+    members = template if isinstance(template, dict) else {}
+    return next((value for name in TAGS if isinstance(value := members.get(name), str)), default)
 
 
 def _fields(template: Template) -> dict[str, Any]:
     """Return the members of a template but for the one that says what it is; none of a template that is a list."""
     members = template if isinstance(template, dict) else {}
     return {name: value for name, value in members.items() if name not in TAGS}
-
-
-def _camel(name: str) -> str:
-    head, *tail = name.split("_")
-    return head + "".join(part.title() for part in tail)
 
 
 def decode_frame(raw: bytes) -> object:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from connecttrade_async.client import ClientTraffic, ConnectTrade, traffic_of
 from connecttrade_async.doctor.stream_probe import ProbeOptions, probe_stream
 from connecttrade_async.errors import ConfigurationError, ConnectError
+from connecttrade_async.market_data.names import MarketDataNames
 from connecttrade_async.streaming.websocket import ConnectionLostError, ConnectOptions
 
 if TYPE_CHECKING:
@@ -19,6 +20,9 @@ if TYPE_CHECKING:
     from connecttrade_async.secret import Secret
 
 __all__ = ["ProbeResult", "probe_brokerage", "probe_market_data"]
+
+# The channels to subscribe to, quotes first; an options chain would need an expiration.
+WANTED: dict[str, dict[str, object]] = {"quotes": {}, "trades": {}, "bars": {"interval": "1m"}, "depth": {"levels": 5}}
 
 
 class ProbeResult(NamedTuple):
@@ -56,7 +60,7 @@ async def probe_brokerage(ct: ConnectTrade, *, listen: float, wait: float) -> Pr
 async def probe_market_data(
     ct: ConnectTrade, token: ConnectionToken, symbol: str, *, listen: float, wait: float
 ) -> ProbeResult:
-    """Probe the market data stream of a client with a token, and subscribe to the quotes of a symbol.
+    """Probe the market data stream of a client with a token, and subscribe to quotes, trades, bars and depth.
 
     Args:
         ct: the client.
@@ -70,8 +74,17 @@ async def probe_market_data(
         ConnectError: the stream cannot be reached.
     """
     traffic = traffic_of(ct)
-    channel = traffic.dialect.market_data.channels.quotes
-    wanted = [{"id": "2", "channel": channel, "symbols": [symbol], "symbol": symbol}]
+    part, names = traffic.dialect.market_data, MarketDataNames(traffic.dialect)
+    wanted = [
+        {
+            "id": number if part.ids == "number" else str(number),
+            "channel": names.channel(channel),
+            "symbols": [symbol],
+            "symbol": symbol,
+            "options": names.to_wire(options),
+        }
+        for number, (channel, options) in enumerate(WANTED.items(), 2)
+    ]
     values: dict[str, str | Secret] = {"access_token": token.access_token, "id": "1"}
     return await _probe(traffic, "market_data", values, wanted, listen, wait)
 

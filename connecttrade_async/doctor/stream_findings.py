@@ -11,7 +11,7 @@ from connecttrade_async.doctor.attempts import Attempt, decode_frame
 from connecttrade_async.doctor.findings import Finding, FindingOutcome
 from connecttrade_async.market_data.codec import MarketDataCodec
 from connecttrade_async.models.events import BalanceUpdate, OrderUpdate, PositionUpdate, UnknownMessage
-from connecttrade_async.models.market import Quote
+from connecttrade_async.models.market import Bar, Depth, Quote, Trade
 from connecttrade_async.models.mentions import mentions_in
 from connecttrade_async.recording.redaction import Redactor, ShapePolicy
 from connecttrade_async.recording.taps import StreamName  # noqa: TC001 - msgspec reads the annotations
@@ -30,7 +30,7 @@ __all__ = ["StreamProbe", "dialect_of_probe", "part_of", "stream_findings"]
 # The updates of each stream, and their assumed forms.
 UPDATES: dict[StreamName, dict[str, type]] = {
     "brokerage": {"order": OrderUpdate, "position": PositionUpdate, "balance": BalanceUpdate},
-    "market_data": {"quote": Quote},
+    "market_data": {"quote": Quote, "trade": Trade, "bar": Bar, "depth": Depth},
 }
 FAST = 0.5  # seconds: an assumed step need not wait longer
 MAX_FORMS = 3
@@ -121,7 +121,7 @@ def _updates(probe: StreamProbe, dialect: Dialect, shapes: Redactor) -> list[Fin
             if word is not None:
                 seen[word] += 1
                 forms.setdefault(word, shapes.body(_text(raw)))
-            elif isinstance(message, UnknownMessage) and mentions_in(raw).is_update:
+            elif isinstance(message, UnknownMessage) and _may_be_update(probe.stream, raw):
                 unknown.append(f"{message.problem}: {shapes.body(_text(raw))}")
     findings: list[Finding] = []
     for word in kinds:
@@ -149,7 +149,7 @@ def dialect_of_probe(probe: StreamProbe, dialect: Dialect) -> Dialect:
     codec = _codec(probe, dialect)
     for raw in probe.frames:
         _read(codec, raw)
-    learned = codec.learned if isinstance(codec, BrokerageCodec) else dialect
+    learned = codec.learned
     part = part_of(learned, probe.stream)
     handshake = part.handshake
     if probe.welcome is None:
@@ -160,14 +160,21 @@ def dialect_of_probe(probe: StreamProbe, dialect: Dialect) -> Dialect:
         handshake = msgspec.structs.replace(handshake, subscription="assume", subscription_after=FAST)
     attempt = probe.attempt
     changed = msgspec.structs.replace(
-        part, authenticate=attempt.authenticate, subscribe=attempt.subscribe, handshake=handshake
+        part, authenticate=attempt.authenticate, subscribe=attempt.subscribe, handshake=handshake, **attempt.others
     )
     return msgspec.structs.replace(learned, **{probe.stream: changed})
 
 
 def _codec(probe: StreamProbe, dialect: Dialect) -> BrokerageCodec | MarketDataCodec:
     secret = Secret("sends-nothing")
-    return BrokerageCodec("doctor", secret, dialect) if probe.stream == "brokerage" else MarketDataCodec(secret)
+    if probe.stream == "brokerage":
+        return BrokerageCodec("doctor", secret, dialect)
+    return MarketDataCodec(secret, dialect)
+
+
+def _may_be_update(stream: StreamName, raw: bytes) -> bool:
+    """Return whether a frame of unknown form may be an update; one that is empty is a heartbeat."""
+    return mentions_in(raw).is_update if stream == "brokerage" else bool(decode_frame(raw))
 
 
 def _read(codec: BrokerageCodec | MarketDataCodec, raw: bytes) -> Sequence[object]:

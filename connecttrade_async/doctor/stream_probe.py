@@ -7,8 +7,16 @@ from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING, NamedTuple
 
 from connecttrade_async.dialect.templates import encode_template
-from connecttrade_async.doctor.attempts import Attempt, LoginReply, attempts_for, classify_login, decode_frame
+from connecttrade_async.doctor.attempts import (
+    Attempt,
+    LoginReply,
+    attempts_for,
+    classify_login,
+    configured_attempt,
+    decode_frame,
+)
 from connecttrade_async.doctor.stream_findings import StreamProbe, part_of
+from connecttrade_async.models.mentions import mentions_in
 from connecttrade_async.secret import Secret, redact
 from connecttrade_async.streaming.signs import message_of, signs_of
 from connecttrade_async.streaming.websocket import ConnectionLostError, WebSocket
@@ -121,7 +129,7 @@ async def probe_stream(options: ProbeOptions, dialect: Dialect) -> StreamProbe:
     Cancelling closes the connection.
     """
     part = part_of(dialect, options.stream)
-    configured = Attempt("as configured", part.authenticate, part.subscribe)
+    configured = configured_attempt(part)
     silent: Attempt | None = None
     welcome: bytes | None = None
     refusal = ""
@@ -200,9 +208,11 @@ async def _listen(conversation: _Conversation, probe: StreamProbe, options: Prob
             if raw is None:
                 return
             signs = signs_of(decode_frame(raw), dialect.errors)
-            if probe.subscription is None and not probe.frames and signs.confirms_subscription:
+            # A heartbeat or an update may come before the reply.
+            is_reply = probe.subscription is None and not probe.refusal and not mentions_in(raw).is_update
+            if is_reply and signs.confirms_subscription:
                 probe.subscription = raw
-            elif not probe.frames and probe.subscription is None and signs.refuses:
+            elif is_reply and signs.refuses:
                 probe.refusal = _words(decode_frame(raw), options)
             else:
                 probe.frames.append(raw)
