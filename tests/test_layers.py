@@ -80,6 +80,7 @@ LAYER_OF = {
     "doctor.document_source": "io",
     "doctor.findings": "rules",
     "doctor.openapi": "rules",
+    "doctor.written_dialect": "rules",
     "doctor.our_contract": "public api",
     "recording": "rules",
     "recording.entries": "rules",

@@ -53,7 +53,7 @@ class CommandRecording:
         path: the file to create.
 
     Attributes:
-        recorder: the recorder once the client is open, or None.
+        recorder: the recorder once its file is open, or None.
     """
 
     KEY: ClassVar[str] = "connecttrade_async.recording"
@@ -62,12 +62,18 @@ class CommandRecording:
         self._path = path
         self.recorder: Recorder | None = None
 
-    def of(self, ct: ConnectTrade) -> Recorder:
-        """Return the recorder of a client, which is not open yet."""
+    @asynccontextmanager
+    async def of(self, ct: ConnectTrade) -> AsyncGenerator[None]:
+        """Record a client.
+
+        Raises:
+            ConfigurationError: the file exists or cannot be created.
+        """
         from connecttrade_async.recording.recorder import Recorder  # noqa: PLC0415 - most commands record nothing
 
-        self.recorder = Recorder(ct, self._path)
-        return self.recorder
+        async with Recorder(ct, self._path) as recorder:
+            self.recorder = recorder
+            yield
 
 
 def _recorded(ct: ConnectTrade) -> AbstractAsyncContextManager[object]:

@@ -15,6 +15,7 @@ from connecttrade_async.errors import (
     MalformedResponseError,
     RateLimitedError,
     ServerError,
+    TransportError,
 )
 from connecttrade_async.models import (
     Account,
@@ -57,6 +58,10 @@ async def check_rest(user: User, *, with_token: bool) -> list[Finding]:
     Returns:
         The findings. A request that fails is a finding, too.
 
+    Raises:
+        ConnectTradeError: no request was answered, or each was refused for a reason that is no difference of form, such
+            as wrong credentials; the first of these errors.
+
     Cancelling drops the request in flight.
     """
     check = _RestCheck(user)
@@ -68,12 +73,16 @@ async def check_rest(user: User, *, with_token: bool) -> list[Finding]:
     await check.read_orders()
     if with_token:
         await check.read_token(connections or [])
+    if check.refusal is not None and not check.has_answers:
+        raise check.refusal
     return check.findings
 
 
 class _RestCheck:
     def __init__(self, user: User) -> None:
         self.findings: list[Finding] = []
+        self.has_answers = False
+        self.refusal: ConnectTradeError | None = None
         self._user = user
 
     async def read(self, subject: str, model: type[msgspec.Struct], call: Call[T], *, is_list: bool = True) -> T | None:
@@ -82,8 +91,15 @@ class _RestCheck:
             response = await call.response()
             plain = response.json()
         except ConnectTradeError as exc:
-            self.findings.append(_failure(subject, exc))
+            finding = _failure(subject, exc)
+            if finding.outcome is not FindingOutcome.NOT_SEEN:
+                self.has_answers = True
+            elif not self.has_answers and isinstance(exc, TransportError):
+                raise  # nothing is there: the further requests would only wait
+            self.findings.append(finding)
+            self.refusal = self.refusal or exc
             return None
+        self.has_answers = True
         value, problem = None, ""
         try:
             value = call.decode(response)

@@ -11,7 +11,7 @@ import pytest
 from connecttrade_async import ConnectTrade, HandshakeError, StreamRefusedError, Timeouts
 from connecttrade_async.dialect.value import Dialect
 from connecttrade_async.doctor.client_probe import ProbeResult, probe_brokerage, probe_market_data
-from connecttrade_async.doctor.findings import Outcome
+from connecttrade_async.doctor.findings import FindingOutcome
 from connecttrade_async.doctor.stream_findings import dialect_of_probe, stream_findings
 from connecttrade_async.models.market import Quote, Trade
 from connecttrade_async.sandbox import Sandbox
@@ -94,7 +94,7 @@ async def test_the_written_dialect_makes_market_data_of_a_plain_client_work(pres
             probe, dialect = await probed(ct, secret, connection_id)
         findings = {each.subject: each.outcome for each in stream_findings(probe, dialect)}
         for update in UPDATES:
-            assert findings[f"updates: {update}"] in {Outcome.OK, Outcome.UNDERSTOOD}
+            assert findings[f"updates: {update}"] in {FindingOutcome.OK, FindingOutcome.UNDERSTOOD}
         assert "other frames" not in findings
         dialect_of_probe(probe, dialect).dump(path)
         quote, trade, bars = await first_events(sandbox, secret, connection_id, path)

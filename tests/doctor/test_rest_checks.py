@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from connecttrade_async import ConnectTrade, Endpoints, Retry, User, tickets
+from connecttrade_async import APIError, ConnectError, ConnectTrade, Endpoints, Retry, User, tickets
 from connecttrade_async.doctor.findings import Finding, FindingOutcome, is_all_understood
 from connecttrade_async.doctor.rest_checks import check_rest
 from connecttrade_async.sandbox import Sandbox
@@ -82,11 +82,8 @@ async def test_check_rest_without_a_connection_for_market_data_says_so() -> None
         (answer(404, b'{"message": "no such path"}'), FindingOutcome.NOT_UNDERSTOOD),
         (answer(200, b"<html>"), FindingOutcome.NOT_UNDERSTOOD),
         (answer(200, b'{"a": [1], "b": [2]}'), FindingOutcome.NOT_UNDERSTOOD),
-        (answer(401, b'{"message": "not entitled"}'), FindingOutcome.NOT_SEEN),
-        (answer(429, b"{}"), FindingOutcome.NOT_SEEN),
-        (answer(503, b"{}"), FindingOutcome.NOT_SEEN),
     ],
-    ids=["404", "a page", "two lists", "401", "429", "503"],
+    ids=["404", "a page", "two lists"],
 )
 async def test_check_rest_reports_each_failure_and_goes_on(act: Act, outcome: FindingOutcome) -> None:
     async with (
@@ -96,6 +93,32 @@ async def test_check_rest_reports_each_failure_and_goes_on(act: Act, outcome: Fi
         findings = await check_rest(ct.user("ada", "secret"), with_token=True)
     for path in READS:
         assert outcomes(findings, f"GET {path}") == {outcome}
+
+
+@pytest.mark.parametrize("status", [401, 429, 503])
+async def test_check_rest_raises_where_nothing_is_seen_and_reports_what_is_missing(status: int) -> None:
+    refused = answer(status, b'{"message": "no"}')
+
+    def choose(seen: Seen) -> Act | None:
+        return answer(200, b"[]") if seen.target.startswith("/accounts") and is_served else None
+
+    async with (
+        ScriptedEnd(refused, choose=choose) as end,
+        ConnectTrade("client", "secret", endpoints=Endpoints(end.url), retry=Retry(attempts=1)) as ct,
+    ):
+        is_served = False
+        with pytest.raises(APIError, match=str(status)):
+            await check_rest(ct.user("ada", "secret"), with_token=True)
+        is_served = True
+        findings = await check_rest(ct.user("ada", "secret"), with_token=True)
+    assert outcomes(findings, "GET /connections") == {FindingOutcome.NOT_SEEN}
+    assert outcomes(findings, "GET /accounts") == {FindingOutcome.OK}
+
+
+async def test_check_rest_raises_at_once_where_nothing_listens() -> None:
+    async with ConnectTrade("client", "secret", endpoints=Endpoints("http://127.0.0.1:1")) as ct:
+        with pytest.raises(ConnectError, match="GET /connections: nothing listens"):
+            await check_rest(ct.user("ada", "secret"), with_token=False)
 
 
 @pytest.mark.parametrize("body", [b"[]", b"<html>"], ids=["an empty page", "a page"])

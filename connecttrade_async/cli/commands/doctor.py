@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import secrets
+from itertools import chain, count
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -11,9 +13,11 @@ import click
 
 from connecttrade_async.cli.credentials import open_client, open_user
 from connecttrade_async.cli.doctor_output import exit_with, print_findings
+from connecttrade_async.cli.errors import fail
 from connecttrade_async.cli.options import SuggestingGroup, in_event_loop, json_option, seconds_option, yes_option
 from connecttrade_async.cli.output import echo_line
 from connecttrade_async.cli.prompts import confirm, read_line
+from connecttrade_async.dialect.value import Dialect
 from connecttrade_async.errors import ConfigurationError, ConnectTradeError, NotFoundError, OAuthError
 from connecttrade_async.oauth import parse_redirect
 
@@ -52,13 +56,21 @@ def spec(ctx: click.Context, *, source: str, shows_all: bool, as_json: bool) -> 
     exit_with(ctx, findings)
 
 
+TRAFFIC = "connecttrade-traffic.jsonl"
+
+
+def _unused(path: Path) -> Path:
+    """Return a path, with a number behind its name where the file exists."""
+    numbered = (path.with_stem(f"{path.stem}-{number}") for number in count(2))
+    return next(each for each in chain([path], numbered) if not each.exists())
+
+
 traffic_option = click.option(
     "--traffic",
     metavar="FILE",
     type=click.Path(dir_okay=False, path_type=Path),
-    default="connecttrade-traffic.jsonl",
-    show_default=True,
-    help="Write the redacted traffic there; it must not exist.",
+    callback=lambda _ctx, _option, path: _unused(Path(TRAFFIC)) if path is None else path,
+    help=f"Write the redacted traffic there; it must not exist.  [default: {TRAFFIC}, or with a number behind it]",
 )
 values_option = click.option("--with-values", is_flag=True, help="Keep values in the traffic; secrets are masked.")
 
@@ -150,6 +162,14 @@ async def _delete(ct: ConnectTrade, user_id: str) -> None:
         echo_line(f"Deleted the test user {user_id}.")
 
 
+def _in_a_folder(path: Path) -> Path:
+    # Checked before the probe: a minute of listening would be lost.
+    if not os.access(path.parent, os.W_OK) or (path.exists() and not os.access(path, os.R_OK | os.W_OK)):
+        msg = f"must be a file that can be written, got {str(path)!r}"
+        raise click.BadParameter(msg)
+    return path
+
+
 dialect_option = click.option(
     "--dialect",
     "dialect_file",
@@ -157,10 +177,28 @@ dialect_option = click.option(
     type=click.Path(dir_okay=False, path_type=Path),
     default="connecttrade-wire.toml",
     show_default=True,
-    help="Write the matching dialect there; it is replaced.",
+    callback=lambda _ctx, _option, path: _in_a_folder(path),
+    help="Write the matching dialect there. Of a file that exists, the parts that were not probed stay.",
 )
 LISTEN = 60.0  # seconds
-wait_option = click.option("--wait", type=float, default=5.0, show_default=True, help="Seconds to wait for a reply.")
+MAX_WAIT = 600.0  # seconds
+
+
+def _wait(seconds: float) -> float:
+    if not 0 < seconds <= MAX_WAIT:  # not click.FloatRange, which lets NaN pass
+        msg = f"must be a number of seconds above 0, at most {MAX_WAIT:.0f}, got {seconds}"
+        raise click.BadParameter(msg)
+    return seconds
+
+
+wait_option = click.option(
+    "--wait",
+    type=float,
+    default=5.0,
+    callback=lambda _ctx, _option, seconds: _wait(seconds),
+    show_default=True,
+    help="Seconds to wait for a reply.",
+)
 
 
 @doctor.command(short_help="Log in to the brokerage stream, in another form if needed, and listen.")
@@ -258,7 +296,9 @@ async def _probe(
     from connecttrade_async.doctor.client_probe import probe_brokerage, probe_market_data  # noqa: PLC0415 - as below
     from connecttrade_async.doctor.stream_findings import dialect_of_probe, stream_findings  # noqa: PLC0415 - as below
     from connecttrade_async.doctor.traffic import ShapeRecorder  # noqa: PLC0415 - most commands compare nothing
+    from connecttrade_async.doctor.written_dialect import merge_stream  # noqa: PLC0415 - as below
 
+    written = Dialect.load(output.dialect_file) if output.dialect_file.exists() else None
     if chosen is None:
         async with open_client() as ct, ShapeRecorder(ct, output.traffic, with_values=output.with_values):
             probe, dialect = await probe_brokerage(ct, listen=listen, wait=wait)
@@ -268,8 +308,15 @@ async def _probe(
             token = await user.connections.token(connection_id)
             probe, dialect = await probe_market_data(ct, token, symbol, listen=listen, wait=wait)
     findings += stream_findings(probe, dialect)
-    dialect_of_probe(probe, dialect).dump(output.dialect_file)
+    _write(merge_stream(written, dialect_of_probe(probe, dialect), probe.stream), output.dialect_file)
     echo_line(f"The dialect is in {output.dialect_file}, the redacted traffic in {output.traffic}.")
+
+
+def _write(dialect: Dialect, path: Path) -> None:
+    try:
+        dialect.dump(path)
+    except OSError as exc:
+        fail(f"the dialect cannot be written to {path}: {exc.strerror or type(exc).__name__}")
 
 
 @in_event_loop

@@ -34,6 +34,9 @@ def record(ctx: click.Context, *, file: Path, command: tuple[str, ...], seconds:
     if command and seconds is not None:
         msg = "--for is for the stream: give a command its own --for, behind --"
         raise click.UsageError(msg)
+    if CommandRecording.KEY in ctx.find_root().meta:
+        msg = "a recording cannot record another one: give `record` the command itself"
+        raise click.UsageError(msg)
     recording = ctx.find_root().meta[CommandRecording.KEY] = CommandRecording(file)
     try:
         if command:

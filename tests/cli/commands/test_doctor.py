@@ -202,3 +202,61 @@ async def test_market_probes_market_data_with_a_token(
     assert result.exit_code == (0 if preset == "assumed" else 1), result.output
     assert ("[market_data]" in dialect.read_text(encoding="utf-8")) == (preset != "assumed")
     assert "eyJ" not in (tmp_path / "traffic.jsonl").read_text(encoding="utf-8")
+
+
+# --- mistakes of a new user
+
+
+async def test_rest_with_a_wrong_secret_says_so_in_one_sentence(call: Call, tmp_path: Path) -> None:
+    traffic = str(tmp_path / "traffic.jsonl")
+    result = await call("doctor", "rest", "--traffic", traffic, CONNECTTRADE_CLIENT_SECRET="wrong-secret-1")
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert "check CONNECTTRADE_CLIENT_ID and CONNECTTRADE_CLIENT_SECRET" in result.stderr
+    assert len(result.stderr.splitlines()) == 1
+    assert "wrong-secret-1" not in result.stderr
+
+
+async def test_the_default_traffic_file_never_meets_an_earlier_one(
+    call: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for expected in ("connecttrade-traffic.jsonl", "connecttrade-traffic-2.jsonl", "connecttrade-traffic-3.jsonl"):
+        result = await call("doctor", "rest")
+        assert result.exit_code == 0, result.output
+        assert f"The redacted traffic is in {expected}." in result.stderr
+        assert (tmp_path / expected).exists()
+
+
+@pytest.mark.parametrize("name", ["missing/wire.toml", "misspelt.toml"])
+async def test_a_dialect_file_that_cannot_be_used_ends_the_command_before_the_probe(
+    call: Call, sandbox: Sandbox, tmp_path: Path, name: str
+) -> None:
+    (tmp_path / "misspelt.toml").write_text("[brokerage]\ntga = 'x'\n", encoding="utf-8")
+    files = ("--dialect", str(tmp_path / name), "--traffic", str(tmp_path / "traffic.jsonl"))
+    result = await call("doctor", "stream", "--yes", *files)
+    assert result.exit_code == 2
+    assert "got" in result.stderr
+    assert len(result.stderr.splitlines()) == 1
+    assert sandbox.stream.log.total == 0
+
+
+@pytest.mark.parametrize("wait", ["nan", "-1", "0", "inf"])
+async def test_stream_refuses_a_wait_that_is_no_time(call: Call, wait: str) -> None:
+    result = await call("doctor", "stream", "--yes", "--wait", wait)
+    assert result.exit_code == 2
+    assert "must be a number of seconds above 0" in result.stderr
+
+
+async def test_a_probe_of_one_stream_keeps_what_is_written_of_the_other(
+    call: Call, sandbox: Sandbox, connection: str, tmp_path: Path
+) -> None:
+    sandbox.dialect = "type_not_action"
+    dialect = tmp_path / "wire.toml"
+    for number, command in enumerate((("stream",), ("market", "--connection", connection))):
+        files = ("--dialect", str(dialect), "--traffic", str(tmp_path / f"traffic-{number}.jsonl"))
+        await call("doctor", *command, "--yes", "--for", "0.2", "--wait", "0.5", *files)
+    text = dialect.read_text(encoding="utf-8")
+    assert "[brokerage]" in text
+    assert "[market_data]" in text
+    works = await call("quotes", "AAPL", "--for", "0.5", CONNECTTRADE_DIALECT=str(dialect))
+    assert works.exit_code == 0, works.output

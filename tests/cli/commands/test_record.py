@@ -102,3 +102,22 @@ async def test_record_explains_a_wrong_use(call: Call, tmp_path: Path, arguments
     result = await call("record", *(argument.format(existing=existing) for argument in arguments))
     assert result.exit_code == 2
     assert words in result.stderr
+
+
+async def test_record_says_nothing_of_a_file_that_it_did_not_write(call: Call, tmp_path: Path) -> None:
+    path = tmp_path / "mine.txt"
+    path.write_text("mine", encoding="utf-8")
+    result = await call("record", str(path), "--", "positions")
+    assert result.exit_code == 2
+    assert "Recorded" not in result.stderr
+    assert "must be a new file" in result.stderr
+    assert path.read_text(encoding="utf-8") == "mine"
+
+
+async def test_record_of_another_recording_is_refused(call: Call, tmp_path: Path) -> None:
+    outer, inner = tmp_path / "outer", tmp_path / "inner"
+    result = await call("record", str(outer), "--", "record", str(inner), "--", "positions")
+    assert result.exit_code == 2
+    assert "a recording cannot record another one" in result.stderr
+    assert not outer.exists()
+    assert not inner.exists()
