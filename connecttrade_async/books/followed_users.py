@@ -44,7 +44,13 @@ ANYTHING = ""
 MAX_UNMATCHED = 10_000
 
 
-class FollowState(Enum):
+class _Key(Enum):
+    """An enum for the keys of tables: its hash needs no code of Python, which that of ``Enum`` runs."""
+
+    __hash__ = object.__hash__
+
+
+class FollowState(_Key):
     """What the books of a followed user are worth.
 
     Attributes:
@@ -65,7 +71,7 @@ class FollowState(Enum):
     GONE = auto()
 
 
-class SnapshotState(Enum):
+class SnapshotState(_Key):
     """What the snapshot of a user that is under way is worth.
 
     Attributes:
@@ -83,7 +89,7 @@ class SnapshotState(Enum):
     LOADED = auto()
 
 
-class FollowEvent(Enum):
+class FollowEvent(_Key):
     """What happens to a followed user.
 
     Attributes:

@@ -31,7 +31,7 @@ class RequestApi(Protocol):
 class Decode(Protocol[T_co]):
     """Decodes the response to a request."""
 
-    def __call__(self, response: Response, *, request: Request) -> T_co:
+    def __call__(self, response: Response, request: Request, /) -> T_co:
         """Return the value; ``request`` is for the message of an error."""
         ...
 
@@ -69,11 +69,13 @@ class Call(Coroutine[Any, Any, T], Generic[T]):
 
     def decode(self, response: Response) -> T:
         """Decode a response to the request."""
-        return self._decode(response, request=self.request)
+        return self._decode(response, self.request)
 
     def __await__(self) -> Generator[Any, Any, T]:
+        # Not ``self._run().__await__()``: most calls are awaited, and the coroutine inside would cost each of them.
         self._start()
-        return self._run().__await__()
+        response = yield from self._api.send(self.request).__await__()
+        return self._decode(response, self.request)
 
     def send(self, value: Any, /) -> Any:  # noqa: ANN401 - an event loop alone reads it
         """Run to the next suspension, as a task does."""
@@ -97,6 +99,7 @@ class Call(Coroutine[Any, Any, T], Generic[T]):
         self._is_started = True
 
     def _running(self) -> Coroutine[Any, Any, T]:
+        # A coroutine, since a generator that has ended would return None to a second task.
         if self._coroutine is None:
             self._start()
             self._coroutine = self._run()
@@ -110,7 +113,7 @@ class Call(Coroutine[Any, Any, T], Generic[T]):
         self._is_started = True
 
     async def _run(self) -> T:
-        return self._decode(await self._api.send(self.request), request=self.request)
+        return self._decode(await self._api.send(self.request), self.request)
 
     @property
     def __name__(self) -> str:  # pyright: ignore[reportIncompatibleVariableOverride] - of a call, not of the class

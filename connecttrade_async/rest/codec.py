@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 import re
+from functools import partial
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 
 import msgspec
@@ -25,7 +26,9 @@ from connecttrade_async.models.variants import (
     respell,
 )
 from connecttrade_async.rest.envelopes import (
+    FULL_PAGES,
     NO_CURSOR,
+    NO_PAGE,
     Cursor,
     EnvelopeError,
     FoundList,
@@ -34,7 +37,7 @@ from connecttrade_async.rest.envelopes import (
     find_objects,
     is_full,
 )
-from connecttrade_async.rest.wire import CONTENT_HEADERS, DECODE_ERRORS, content_headers, malformed
+from connecttrade_async.rest.wire import DECODE_ERRORS, content_headers, malformed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -46,6 +49,7 @@ if TYPE_CHECKING:
 __all__ = ["ListShape", "ObjectShape", "RestCodec"]
 
 T = TypeVar("T", bound=msgspec.Struct)
+V = TypeVar("V")
 MAX_COMPILATIONS = 16  # of one shape: forms that keep changing are read leniently
 log = logging.getLogger("connecttrade_async.rest")
 _EXACT: msgspec.json.Decoder[Any] = msgspec.json.Decoder(float_hook=NumberText)
@@ -159,31 +163,37 @@ class RestCodec:
     Attributes:
         census: the names that came and are not read.
         error_paths: the paths of an error's text.
+        content_headers: the names of the headers that may hold a cursor.
+        is_renaming: whether ``renamed`` changes anything.
     """
 
     __slots__ = (
         "_field_names",
-        "_headers",
         "_learned_by_model",
+        "_list_decoders",
         "_names",
         "_readings",
         "_sent_names",
         "_sent_values",
         "_warned",
         "census",
+        "content_headers",
         "error_paths",
+        "is_renaming",
     )
 
     def __init__(self, dialect: Dialect) -> None:
         self._names = dialect.rest
         self.error_paths = dialect.rest.error_message
-        self._headers = content_headers(dialect.rest)
+        self.content_headers = content_headers(dialect.rest)
         parameters = {"next_cursor": dialect.rest.next_parameter, "prev_cursor": dialect.rest.prev_parameter}
         self._sent_names = {name: other for name, other in (parameters | dialect.rest.names).items() if name != other}
         self._sent_values = dialect.rest.values
+        self.is_renaming = bool(self._sent_names or self._sent_values)
         self._field_names = dialect.names
         self._learned_by_model: dict[type[msgspec.Struct], LearnedNames] = {}
         self._readings: dict[ObjectShape[Any], _Reading] = {}
+        self._list_decoders: dict[ListShape[Any], Callable[[Response, Request], Rows[Any]]] = {}
         self._warned: set[str] = set()
         self.census = NameCensus(log)
 
@@ -193,7 +203,7 @@ class RestCodec:
         Raises:
             ConfigurationError: a filter has the name that the dialect gives to another one.
         """
-        if not self._sent_names and not self._sent_values:
+        if not self.is_renaming:
             return values
         found: dict[str, object] = {}
         for name, value in values.items():
@@ -211,18 +221,20 @@ class RestCodec:
             return self.renamed(cast("dict[str, object]", value))
         return self._sent_values.get(name, {}).get(value, value) if isinstance(value, str) else value
 
-    def mark(self, response: Response) -> None:
-        """Note on a response which of its headers belong to its content."""
-        if self._headers is not CONTENT_HEADERS:
-            response.content_headers = self._headers
+    def list_decoder(self, shape: ListShape[T]) -> Callable[[Response, Request], Rows[T]]:
+        """Return the function that decodes a list of this shape, as ``read_list`` does; it is created once."""
+        found = self._list_decoders.get(shape)
+        if found is None:
+            found = self._list_decoders[shape] = partial(self.read_list, shape)
+        return found
 
-    def read(self, response: Response, request: Request, shape: ObjectShape[T]) -> T:
+    def read(self, shape: ObjectShape[T], response: Response, request: Request) -> T:
         """Decode a response with one object.
 
         Args:
+            shape: what the response should hold.
             response: the response.
             request: the request.
-            shape: what the response should hold.
 
         Raises:
             MalformedResponseError: the body is no JSON, or it has no such object, or more than one.
@@ -241,13 +253,10 @@ class RestCodec:
                     response.body, request, shape, reading
                 ):
                     return value
-        found = self._read_leniently(response, request, shape, reading)
-        if isinstance(found, MalformedResponseError):
-            raise found
-        return found
+        return _checked(self._read_leniently(response, request, shape, reading))
 
-    def read_list(self, response: Response, request: Request, shape: ListShape[T]) -> Rows[T]:
-        """Decode a response with a list.
+    def read_list(self, shape: ListShape[T], response: Response, request: Request) -> Rows[T]:
+        """Decode a response with a list; the arguments are those of ``read``.
 
         Returns:
             The rows, with the cursors of the neighboring pages.
@@ -256,7 +265,6 @@ class RestCodec:
             MalformedResponseError: the body is no JSON, it has no list, or more than one, or a row is malformed.
         """
         reading = self._readings.get(shape) or self._new_reading(shape)
-        rows: list[T] | MalformedResponseError
         following = previous = NO_CURSOR
         decoded: list[T] | _Envelope | None = None
         if not reading.is_lenient:
@@ -265,36 +273,44 @@ class RestCodec:
             except DECODE_ERRORS:
                 pass
         if decoded is None:
-            found = self._find_list(response, request, shape)
-            if isinstance(found, MalformedResponseError):
-                raise found
-            following, previous = found.next, found.prev
-            rows = self._found_rows(found, response, request, shape, reading)
+            return self._read_found(response, request, shape, reading)
+        rows: list[T]
+        if isinstance(decoded, list):
+            rows = decoded
         else:
-            listed: list[T]
-            if isinstance(decoded, list):
-                rows = listed = decoded
-            else:
-                rows = listed = decoded.rows
-                following, previous = _cursor(decoded.next_cursor), _cursor(decoded.prev_cursor)
-            if reading.is_other:
-                reading.variant.restore(listed)
-            if listed:
-                reading.answers += 1
-                if reading.answers >= reading.next_census:
-                    rows = self._compared_rows(listed, response, request, shape, reading)
-        if isinstance(rows, MalformedResponseError):
-            raise rows
+            rows = decoded.rows
+            following, previous = _cursor(decoded.next_cursor), _cursor(decoded.prev_cursor)
+        if reading.is_other:
+            reading.variant.restore(rows)
+        if rows:
+            reading.answers += 1
+            if reading.answers >= reading.next_census:
+                rows = self._compared_rows(rows, response, request, shape, reading)
+        # Almost every list ends here, or names a cursor.
+        if (
+            following is NO_CURSOR
+            and previous is NO_CURSOR
+            and not request.query
+            and len(rows) not in FULL_PAGES
+            and response.headers.keys().isdisjoint(self.content_headers)
+        ):
+            return Rows(rows)
         return self._with_cursors(rows, (following, previous), response, request, shape)
 
     def _compared_rows(
         self, rows: list[T], response: Response, request: Request, shape: ListShape[T], reading: _Reading
-    ) -> list[T] | MalformedResponseError:
+    ) -> list[T]:
         """Return decoded rows after their names were compared; decoded again, if a lenient reading finds more."""
         found = find_list(response.body, shape.resource, self._names)
         if self._take_census(found.rows, request, shape, reading):
-            return self._respelled_rows(found, response, request, shape, reading)
+            return _checked(self._respelled_rows(found, response, request, shape, reading))
         return rows
+
+    def _read_found(self, response: Response, request: Request, shape: ListShape[T], reading: _Reading) -> Rows[T]:
+        """Decode a list that is not in its usual place, or that the strict reading refused."""
+        found = _checked(self._find_list(response, request, shape))
+        rows = _checked(self._found_rows(found, response, request, shape, reading))
+        return self._with_cursors(rows, (found.next, found.prev), response, request, shape)
 
     def _found_rows(
         self, found: FoundList, response: Response, request: Request, shape: ListShape[T], reading: _Reading
@@ -469,17 +485,12 @@ class RestCodec:
         following, previous = cursors
         result = Rows(rows)
         headers = response.headers
-        for name in self._headers:
-            if name in headers:
-                following = following.or_else(cursor_in_headers(headers, self._names))
-                previous = previous.or_else(cursor_in_headers(headers, self._names, backwards=True))
-                break
+        if not headers.keys().isdisjoint(self.content_headers):
+            following = following.or_else(cursor_in_headers(headers, self._names))
+            previous = previous.or_else(cursor_in_headers(headers, self._names, backwards=True))
         if following is not NO_CURSOR or previous is not NO_CURSOR:
             result.next_cursor, result.prev_cursor = following.value, previous.value
         count, query = len(rows), request.query
-        # Almost every list ends here, or names a cursor.
-        if following is NO_CURSOR and previous is NO_CURSOR and not query and not is_full(count, query):
-            return result
         is_backwards = f"{self._names.prev_parameter}=" in query
         ahead = previous if is_backwards else following
         if ahead.value is not None:
@@ -500,5 +511,11 @@ class RestCodec:
         return result
 
 
+def _checked(result: V | MalformedResponseError) -> V:
+    if isinstance(result, MalformedResponseError):
+        raise result
+    return result
+
+
 def _cursor(value: str | msgspec.UnsetType | None) -> Cursor:
-    return NO_CURSOR if value is msgspec.UNSET else Cursor(value or None, is_named=True)
+    return NO_CURSOR if value is msgspec.UNSET else Cursor(value, is_named=True) if value else NO_PAGE

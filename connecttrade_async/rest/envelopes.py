@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from connecttrade_async.dialect.parts import RestDialect
 
 __all__ = [
+    "FULL_PAGES",
+    "NO_CURSOR",
+    "NO_PAGE",
     "Cursor",
     "EnvelopeError",
     "FoundList",
@@ -32,7 +35,7 @@ __all__ = [
 
 MAX_MEMBER = 65_536  # bytes of a member that is searched for cursors
 DEFAULT_LIMIT = 50  # rows of a page without a limit (documented)
-_FULL = (DEFAULT_LIMIT, LARGEST_PAGE)
+FULL_PAGES = (DEFAULT_LIMIT, LARGEST_PAGE)
 # Members that say that there is more, although none of them is a cursor that could be sent (assumed).
 MORE = frozenset(
     {
@@ -83,6 +86,7 @@ class Cursor(NamedTuple):
 
 
 NO_CURSOR = Cursor()
+NO_PAGE = Cursor(is_named=True)
 
 
 class FoundList(NamedTuple):
@@ -262,9 +266,10 @@ def is_full(count: int, query: str, limit: str = "limit") -> bool:
         query: the query of the request.
         limit: the name of the limit in it.
     """
-    if count in _FULL:
+    if count in FULL_PAGES:
         return True
-    return count > 0 and f"&{limit}={count}&" in f"&{query[1:]}&"
+    wanted = f"{limit}={count}"
+    return count > 0 and wanted in query and f"&{wanted}&" in f"&{query[1:]}&"
 
 
 def find_objects(content: object) -> dict[str, object]:

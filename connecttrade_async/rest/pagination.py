@@ -79,8 +79,8 @@ class Listing(Call[Page[T]], Generic[T]):
     def _page_at(self, cursor: str | None) -> Call[Page[T]]:
         return Call(self._api, self._request_at(cursor), self._decode_page)
 
-    def _decode_page(self, response: Response, *, request: Request) -> Page[T]:
-        page = self._decode(response, request=request)
+    def _decode_page(self, response: Response, request: Request) -> Page[T]:
+        page = self._decode(response, request)
         self.may_be_cut_off |= page.may_be_cut_off
         return page
 

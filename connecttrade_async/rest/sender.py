@@ -199,7 +199,7 @@ class Sender:
                 if wire.OK_FROM <= response.status < wire.OK_BELOW:
                     if self.counters.consecutive_failures:
                         self._record_recovery()
-                    self.codec.mark(response)
+                    response.content_headers = self.codec.content_headers
                     return response
                 failure = wire.error_from_response(request, response, self.clock.wall(), self.codec.error_paths)
             if state is None:
@@ -280,19 +280,22 @@ class Api(msgspec.Struct, eq=False):
 
     def get(self, path: str, shape: ListShape[M], params: Mapping[str, object] | None = None) -> Call[Rows[M]]:
         """Return the call that GETs a list."""
-        return Call(self, self.get_request(path, params), partial(self.sender.codec.read_list, shape=shape))
+        return Call(self, self.get_request(path, params), self.sender.codec.list_decoder(shape))
 
     async def get_object(self, path: str, shape: ObjectShape[M]) -> M:
         """GET an object."""
         request = self.get_request(path, None)
-        return self.sender.codec.read(await self.send(request), request, shape)
+        return self.sender.codec.read(shape, await self.send(request), request)
 
     def get_request(self, path: str, params: Mapping[str, object] | None) -> Request:
         """Return a GET request for a path with filters."""
+        codec, query = self.sender.codec, ""
+        if params:
+            query = wire.query_string(codec.renamed(params) if codec.is_renaming else params)
         return wire.Request(
             method="GET",
             path=path,
-            query=wire.query_string(self.sender.codec.renamed(params)) if params else "",
+            query=query,
             user_id=self.user_id,
             user_secret=self.user_secret,
             repeat=SAFE,
@@ -301,7 +304,7 @@ class Api(msgspec.Struct, eq=False):
     async def send_json(self, method: str, path: str, shape: ObjectShape[M], body: Mapping[str, object]) -> M:
         """Send a JSON body without retries, and decode the response."""
         request = self.new_request(method, path, body=self.sender.codec.renamed(body))
-        return self.sender.codec.read(await self.send(request), request, shape)
+        return self.sender.codec.read(shape, await self.send(request), request)
 
     async def delete(self, path: str) -> None:
         """DELETE a path with retries; the body of the response may be empty (documented) and is ignored."""

@@ -404,7 +404,7 @@ WRONG: list[tuple[type[Model], bytes, str, str]] = [
 def test_model_of_a_wrong_shape_is_reported_with_its_place(shape: Any, body: bytes, where: str, ours: str) -> None:
     codec = RestCodec(Dialect.default)
     with pytest.raises(MalformedResponseError) as caught:
-        codec.read(Response(200, {}, body), Request(method="POST", path="/"), ObjectShape(shape, "/"))
+        codec.read(ObjectShape(shape, "/"), Response(200, {}, body), Request(method="POST", path="/"))
     assert caught.value.where == where
     assert ours in caught.value.problem  # empty where msgspec words the problem
     assert caught.value.excerpt == Response(200, {}, body).outline

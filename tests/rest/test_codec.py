@@ -51,7 +51,7 @@ def request(path: str = "/orders", query: str = "", method: str = "GET") -> Requ
 
 
 def listed(reading: RestCodec, body: object, shape: ListShape[Any] = ORDERS, query: str = "", **headers: str) -> Any:
-    return reading.read_list(response(body, **headers), request(shape.endpoint, query), shape)
+    return reading.read_list(shape, response(body, **headers), request(shape.endpoint, query))
 
 
 def renamed(row: dict[str, Any], case: str) -> dict[str, Any]:
@@ -269,7 +269,7 @@ def test_read_reads_an_object_of_any_form(case: str, outer: str, as_list: bool) 
     body = {"ok": True, outer: body} if outer else body
     reading = codec()
     for _ in range(3):
-        assert reading.read(response(body), request(method="POST"), ORDER) == expected(row)[0]
+        assert reading.read(ORDER, response(body), request(method="POST")) == expected(row)[0]
 
 
 @pytest.mark.parametrize(
@@ -286,12 +286,12 @@ def test_read_reads_an_object_of_any_form(case: str, outer: str, as_list: bool) 
     ids=["seen", "documented", "camel", "other", "below", "list below", "null beside"],
 )
 def test_read_finds_the_secret_of_a_new_user(body: object) -> None:
-    user = codec().read(response(body), request("/users", method="POST"), NEW_USER)
+    user = codec().read(NEW_USER, response(body), request("/users", method="POST"))
     assert (user.user_id, user.user_secret.reveal()) == ("u", "s")
 
 
 def test_read_gives_a_new_user_without_an_id_an_empty_one() -> None:
-    assert codec().read(response({"userSecret": "s"}), request("/users", method="POST"), NEW_USER).user_id == ""
+    assert codec().read(NEW_USER, response({"userSecret": "s"}), request("/users", method="POST")).user_id == ""
 
 
 @pytest.mark.parametrize(
@@ -306,7 +306,7 @@ def test_read_gives_a_new_user_without_an_id_an_empty_one() -> None:
     ids=["other name", "two", "error", "text", "cut off"],
 )
 def test_read_keeps_a_response_with_a_secret_that_it_cannot_find(body: object) -> None:
-    error = problem(lambda: codec().read(response(body), request("/users", method="POST"), NEW_USER))
+    error = problem(lambda: codec().read(NEW_USER, response(body), request("/users", method="POST")))
     assert error.response is not None
     assert b"s3cret" in error.response.body
     assert "s3cret" not in f"{error!r} {error} {error.response!r} {error.__cause__!r}"
@@ -314,19 +314,19 @@ def test_read_keeps_a_response_with_a_secret_that_it_cannot_find(body: object) -
 
 def test_read_names_the_objects_among_which_it_does_not_choose() -> None:
     body = {"old": {"order_id": "1"}, "new": {"order_id": "2"}}
-    error = problem(lambda: codec().read(response(body), request(method="PATCH"), ORDER))
+    error = problem(lambda: codec().read(ORDER, response(body), request(method="PATCH")))
     assert error.problem == "Object has 2 objects that may be the wanted one, $.old and $.new"
 
 
 @pytest.mark.parametrize("body", [b"", b"5", {}, [], {"order_id": 1.5, "fills": 3}], ids=repr)
 def test_read_refuses_what_is_no_object(body: object) -> None:
-    problem(lambda: codec().read(response(body), request(method="POST"), ORDER))
+    problem(lambda: codec().read(ORDER, response(body), request(method="POST")))
 
 
 def test_read_reads_an_object_of_mixed_names_always_leniently() -> None:
     reading = codec()
     for _ in range(5):
-        order = reading.read(response({"order_id": "1", "filledQty": "1"}), request(method="POST"), ORDER)
+        order = reading.read(ORDER, response({"order_id": "1", "filledQty": "1"}), request(method="POST"))
         assert order.filled_qty_text == "1"
 
 
@@ -337,7 +337,7 @@ def test_census_compares_the_first_rows_of_each_endpoint(caplog: pytest.LogCaptu
     listed(reading, [order_row(1, venue="X")])
     listed(reading, [order_row(1, other="X")])
     listed(reading, {"data": [{"symbol": "A", "qty": "5"}]}, POSITIONS)
-    reading.read(response({"order": {"order_id": "1", "venue": "X"}}), request(method="POST"), ORDER)
+    reading.read(ORDER, response({"order": {"order_id": "1", "venue": "X"}}), request(method="POST"))
     assert reading.census.unread == {
         "GET /orders": ("venue",),
         "GET /positions": ("qty",),
@@ -392,12 +392,9 @@ def test_renamed_refuses_two_members_of_one_name() -> None:
         reading.renamed({"status": "open", "side": "BUY"})
 
 
-def test_mark_notes_the_headers_of_the_dialect() -> None:
-    plain, other = response([]), response([])
-    codec().mark(plain)
-    codec(rest=RestDialect(next_header=("after",))).mark(other)
-    assert plain.content_headers is Response(200, {}, b"").content_headers
-    assert "x-after" in other.content_headers
+def test_content_headers_are_those_of_the_dialect() -> None:
+    assert codec().content_headers is Response(200, {}, b"").content_headers
+    assert "x-after" in codec(rest=RestDialect(next_header=("after",))).content_headers
 
 
 def test_a_list_in_the_usual_envelope_with_one_more_list_is_refused() -> None:
@@ -410,7 +407,7 @@ def test_errors_hold_no_body_in_the_variables_of_their_frames() -> None:
     body = {"a": {"user_id": "u", "user_secret": "s3cret"}, "b": {"user_id": "u", "user_secret": "s3cret"}}
     reading = codec()
     calls = (
-        lambda: reading.read(response(body), request("/users", method="POST"), NEW_USER),
+        lambda: reading.read(NEW_USER, response(body), request("/users", method="POST")),
         lambda: listed(reading, {"orders": [{"order_id": ["s3cret"]}]}),
         lambda: listed(reading, b'[{"order_id": "s3cret\xff"}]'),
         lambda: listed(reading, {"orders": [], "s3cret": []}),

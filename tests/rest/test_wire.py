@@ -65,7 +65,7 @@ def response(body: bytes = b"", status: int = 200, **headers: str) -> Response:
 
 def read(answered: Response, shape: Any, asked: Request) -> Any:
     codec: Any = RestCodec(Dialect.default)
-    return (codec.read_list if type(shape) is ListShape else codec.read)(answered, asked, shape)
+    return (codec.read_list if type(shape) is ListShape else codec.read)(shape, answered, asked)
 
 
 def malformed(body: bytes, shape: Any = POSITIONS, **headers: str) -> MalformedResponseError:

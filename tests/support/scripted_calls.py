@@ -39,7 +39,7 @@ class ScriptedApi:
         self._value = await self.answer(request.query)
         return Response(200, {}, b"%d" % next(_bodies) if self.body is None else self.body)
 
-    def decode(self, response: Response, *, request: Request) -> Any:
+    def decode(self, response: Response, request: Request) -> Any:
         del response, request
         self.decoded += 1
         value: Any = self._value

@@ -121,7 +121,7 @@ class Orders(Resource):
             return self._api.get_request(_ORDERS.endpoint, {**params, cursor_name: cursor})
 
         # The first request is made here, so that a wrong filter raises at the call and not where it is awaited.
-        decode = partial(_read_page, codec=self._api.sender.codec)
+        decode = partial(_read_page, self._api.sender.codec)
         return Listing(self._api, request_at, decode, start=start, backwards=prev_cursor is not None, key=_identity)
 
     @overload
@@ -316,7 +316,7 @@ class Orders(Resource):
         cause: TransportError | BrokerError
         try:
             response = await self._api.send(request)
-            order = sender.codec.read(response, request, _ORDER if request.method == "POST" else _CHANGED)
+            order = sender.codec.read(_ORDER if request.method == "POST" else _CHANGED, response, request)
             if order.order_id and check.cl_order_id in {None, order.cl_order_id or check.cl_order_id}:
                 return check.complete(order)
             cause = MalformedResponseError(
@@ -348,8 +348,8 @@ class Orders(Resource):
         return type(self)(self._api.with_sender(sender.with_options(None, single_attempt)))
 
 
-def _read_page(response: wire.Response, request: wire.Request, codec: RestCodec) -> Page[Order]:
-    rows = codec.read_list(response, request, _ORDERS)
+def _read_page(codec: RestCodec, response: wire.Response, request: wire.Request) -> Page[Order]:
+    rows = codec.read_list(_ORDERS, response, request)
     return Page(
         items=tuple(rows),
         next_cursor=rows.next_cursor,
