@@ -76,10 +76,12 @@ from connecttrade_async.books.merge import (
     has_less_filled,
     is_other_order,
     is_reopened,
+    may_hide_change,
     missing_fields,
 )
 from connecttrade_async.books.order_tracker import REPEAT_AFTER, OrderRetention, OrderTracker
 from connecttrade_async.models.balances import Balance
+from connecttrade_async.models.enums import OrderStatus
 from connecttrade_async.models.events import BalanceUpdate, OrderUpdate, PositionUpdate
 from connecttrade_async.models.orders import Order, has_ended
 from connecttrade_async.models.positions import Position
@@ -88,6 +90,7 @@ __all__ = ["AccountSnapshot", "Book", "BookKeeper"]
 
 Update = OrderUpdate | PositionUpdate | BalanceUpdate
 NO_CURRENCY = ""
+EXECUTED = frozenset({OrderStatus.PARTIALLY_FILLED, OrderStatus.FILLED})
 ORDER_ID = attrgetter("order_id")
 
 
@@ -256,8 +259,12 @@ class BookKeeper(msgspec.Struct, gc=False, eq=False):
             self.lacks_whole = self.lacks_whole or not self.was_evicted(order.order_id)
             return ()
         missing = None if before is None or is_new else missing_fields(before, order)
+        hides = order.filled_qty_text is None and order.status in EXECUTED
+        hides = hides and may_hide_change({"filled_qty_text": None}, update)
         if before is not None and missing:
-            order = apply_partial(before, order, update)
+            order, hides_other = apply_partial(before, order, update)
+            hides = hides or hides_other
+        self.lacks_whole = self.lacks_whole or hides
         changes = self._tracker.merge(before, order, "stream", at, is_whole=not missing)
         if self._tracker.has_contradiction:
             self._tracker.has_contradiction, self.lacks_whole = False, True
@@ -283,6 +290,8 @@ class BookKeeper(msgspec.Struct, gc=False, eq=False):
         if is_part and before is None:
             self.lacks_whole = True
         delta = self._positions.apply(symbol, position, update, at, is_part=is_part)
+        if self._positions.has_doubt:
+            self._positions.has_doubt, self.lacks_whole = False, True
         change = None if delta is None else self._position_change(delta, "stream")
         return () if change is None else (change,)
 
@@ -303,6 +312,9 @@ class BookKeeper(msgspec.Struct, gc=False, eq=False):
             self.lacks_whole = True
             return ()
         delta = self._balances.apply(key, balance, update, at)
+        is_unknown = before is None and balance.cash_text is None and may_hide_change({"cash_text": None}, update)
+        if is_unknown or self._balances.has_doubt:
+            self._balances.has_doubt, self.lacks_whole = False, True
         change = None if delta is None else self._balance_change(delta, "stream")
         return () if change is None else (change,)
 

@@ -156,12 +156,14 @@ class KeyedState(msgspec.Struct, Generic[M], gc=False, eq=False):
         price: the field that changes most often: ``last_price_text`` or ``buying_power_text``.
         items: the items now.
         several: the keys of which the latest complete list had several rows.
+        has_doubt: whether a frame may have carried a value under a name that no field reads, since this was last False.
     """
 
     level: str
     price: str
     items: dict[str, M] = {}
     several: dict[str, None] = {}
+    has_doubt: bool = False
     _updated: dict[str, str] = {}
     _since: dict[str, dict[str, Any]] | None = None
     # By key: the levels before each change by a frame since the latest complete list.
@@ -197,7 +199,8 @@ class KeyedState(msgspec.Struct, Generic[M], gc=False, eq=False):
             self._since.setdefault(key, {}).update(present_fields(item, update))
         before = self.items.get(key)
         if before is not None:
-            item = apply_partial(before, item, update)
+            item, hides = apply_partial(before, item, update)
+            self.has_doubt |= hides
             if item == before:
                 return None
         elif is_part:

@@ -20,7 +20,7 @@ from connecttrade_async.models.fields import as_moment, as_number
 from connecttrade_async.models.orders import has_ended
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
     from datetime import datetime
 
     from connecttrade_async.models.fields import Model
@@ -50,6 +50,7 @@ __all__ = [
     "is_surely_different",
     "larger_quantity",
     "latest_of",
+    "may_hide_change",
     "merge_fills",
     "merge_orders",
     "missing_fields",
@@ -96,18 +97,54 @@ class PartialFrame(Protocol):
         """The wire names of the fields that the frame carried."""
         ...
 
+    @property
+    def unread(self) -> Mapping[str, str]:
+        """The texts and numbers of the frame under names that no field reads."""
+        ...
 
-def apply_partial(before: M, after: M, payload: PartialFrame) -> M:
-    """Return a report with every field that its frame did not carry taken from the known value.
+
+def apply_partial(before: M, after: M, payload: PartialFrame) -> tuple[M, bool]:
+    """Merge a report with the known value, from which every field comes that the report's frame did not carry.
 
     A null in the frame is a value. The fields of the frame are read only where that matters.
+
+    Returns:
+        The whole report, and whether the frame may hide a change; see ``may_hide_change``.
     """
     indexes = missing_fields(before, after)
     if not indexes:
-        return after
+        return after, False
     given, wire, old = payload.given, after.__struct_encode_fields__, astuple(before)
     kept = {after.__struct_fields__[index]: old[index] for index in indexes if wire[index] not in given}
-    return replace(after, **kept) if kept else after
+    if not kept:
+        return after, False
+    hides = not given.issubset(wire) and may_hide_change(kept, payload)
+    return replace(after, **kept), hides
+
+
+def may_hide_change(kept: Mapping[str, Any], payload: PartialFrame) -> bool:
+    """Return whether a frame may carry the new value of a field under a name that no field reads.
+
+    A frame may leave out what did not change. But where a known number did not come, and an unread name came with
+    another number, only a snapshot can tell whether that is the number. The same holds for a status.
+
+    Args:
+        kept: the fields that did not come, with their known values. None stands for a number that is not known.
+        payload: the frame.
+    """
+    unread = payload.unread
+    if not unread:
+        return False
+    numbers = {amount(value) for value in kept.values() if value is None or isinstance(value, str)}
+    status = kept.get("status")
+    for text in unread.values():
+        number = amount(text)
+        if number is not None:
+            if number not in numbers and (numbers - {None} or None in kept.values()):
+                return True
+        elif status is not None and (said := OrderStatus(text)).is_known and said != status:
+            return True
+    return False
 
 
 def missing_fields(before: Model, after: Model) -> list[int]:

@@ -11,6 +11,7 @@ from msgspec import field
 
 from connecttrade_async.dialect.names import FieldTable
 from connecttrade_async.dialect.parts import FieldNames
+from connecttrade_async.dialect.tolerance import TAG_FIELDS, fold_name
 from connecttrade_async.errors import MalformedResponseError
 from connecttrade_async.models.balances import Balance
 from connecttrade_async.models.fields import Model, moment
@@ -38,6 +39,10 @@ _FIELDS = {
     "positions": Position.__struct_encode_fields__,
     "balances": Balance.__struct_encode_fields__,
 }
+# Where a payload stands beside the tag, the members of the frame are among its own.
+_BESIDE = frozenset({*TAG_FIELDS, "timestamp", "time"})
+_READ = {topic: _BESIDE.union(fields) for topic, fields in _FIELDS.items()}
+_DIGITS, _SCALARS = b"-0123456789", b'"-0123456789'
 # Values stay undecoded. The decoder of updates skips fields that no model has, and this one has to accept the same
 # frames.
 _NAMES = msgspec.json.Decoder(dict[str, msgspec.Raw])
@@ -74,15 +79,35 @@ class AccountUpdate(Model, frozen=True, kw_only=True, gc=False, tag_field="type"
         Raises:
             MalformedResponseError: ``raw`` is not a frame with a payload, as in an update constructed by hand.
         """
+        return frozenset(self._payload("given"))
+
+    @property
+    def unread(self) -> dict[str, str]:
+        """The texts and numbers of the payload under names that no field reads, each as text; ids are left out.
+
+        Each access parses ``raw``, like ``given``.
+
+        Raises:
+            MalformedResponseError: ``raw`` is not a frame with a payload, as in an update constructed by hand.
+        """
+        read = _READ[self.topic]
+        members = {name: bytes(raw) for name, raw in self._payload("unread").items() if name not in read}
+        return {
+            name: raw.decode() if raw[0] in _DIGITS else msgspec.json.decode(raw, type=str)
+            for name, raw in members.items()
+            if raw[0] in _SCALARS and not fold_name(name).endswith("id")
+        }
+
+    def _payload(self, user: str) -> dict[str, msgspec.Raw]:
+        """Return the payload's members by name, as the assumed form has them, and undecoded."""
         try:
             if self.form:
-                return _given(self.raw, self.form, self.topic)
+                return _members(self.raw, self.form, self.topic)
             frame = _NAMES.decode(self.raw)
-            payload = _NAMES.decode(frame["data"]) if "data" in frame else frame
+            return _NAMES.decode(frame["data"]) if "data" in frame else frame
         except (msgspec.MsgspecError, LookupError, ValueError, RecursionError) as exc:
-            where = f"{type(self).__name__}.given"
+            where = f"{type(self).__name__}.{user}"
             raise MalformedResponseError(where=where, problem="the frame has no readable payload") from exc
-        return frozenset(payload)
 
 
 @lru_cache(maxsize=64)
@@ -94,13 +119,13 @@ def _names_of(form: str, topic: str) -> tuple[tuple[str, ...], FieldTable]:
     return tuple(filter(None, path.split("."))), FieldTable(names, topic, _FIELDS[topic])
 
 
-def _given(raw: bytes, form: str, topic: str) -> frozenset[str]:
-    """Return the names of the payload's fields in a frame of another form, as the assumed form has them."""
+def _members(raw: bytes, form: str, topic: str) -> dict[str, msgspec.Raw]:
+    """Return the payload's members in a frame of another form, by the names that the assumed form has."""
     path, table = _names_of(form, topic)
     payload = _NAMES.decode(raw)
     for name in path:
         payload = _NAMES.decode(payload[name])
-    return frozenset(table.field_of(name) or name for name in payload)
+    return {table.field_of(name) or name: value for name, value in payload.items()}
 
 
 class OrderUpdate(AccountUpdate, frozen=True, kw_only=True, gc=False, tag="order"):

@@ -17,6 +17,7 @@ from connecttrade_async.books.merge import (
     is_future_outlier,
     is_surely_different,
     latest_of,
+    may_hide_change,
     merge_orders,
     missing_fields,
     present_fields,
@@ -94,18 +95,52 @@ def test_bounded_event_time_is_at_most_the_time_of_receipt() -> None:
 def test_apply_partial_keeps_absent_fields_and_takes_null() -> None:
     before = order(symbol="AAPL", order_limit_price="10", stop_price="9", status="working")
     update = order_frame(status="filled", stop_price=None)
-    after = apply_partial(before, update.order, update)
+    after, hides_change = apply_partial(before, update.order, update)
+    assert not hides_change
     assert after == order(symbol="AAPL", order_limit_price="10", status="filled", account_id=None)
 
 
 def test_apply_partial_with_every_field_returns_the_report() -> None:
     before, update = order(status="pending"), order_frame(status="working", symbol="AAPL")
-    assert apply_partial(before, update.order, update) is update.order
+    assert apply_partial(before, update.order, update) == (update.order, False)
 
 
 def test_apply_partial_with_nulls_returns_the_report() -> None:
     before, update = position(quantity="1", account_id=None), position_frame(quantity=None)
-    assert apply_partial(before, update.position, update) is update.position
+    assert apply_partial(before, update.position, update) == (update.position, False)
+
+
+@pytest.mark.parametrize(
+    ("known", "frame", "hides"),
+    [
+        # The number may be the quantity under another name; the same number changes nothing either way.
+        ({"quantity": "3"}, {"qty": "4"}, True),
+        ({"quantity": "3"}, {"qty": 4}, True),
+        ({"quantity": "3"}, {"qty": "3.0"}, False),
+        # Nothing known is missing, or what is unread is no number, or an id.
+        ({"quantity": "3"}, {"quantity": "4", "qty": "5"}, False),
+        ({"quantity": "3"}, {"exchange": "NYSE", "is_new": True, "lots": [1]}, False),
+        ({"quantity": "3"}, {"lot_id": "4", "time": "5"}, False),
+        ({"quantity": None}, {"qty": "4"}, False),
+    ],
+)
+def test_apply_partial_tells_whether_a_frame_may_hide_a_change(
+    known: dict[str, str], frame: dict[str, Any], *, hides: bool
+) -> None:
+    before, update = position(**known), position_frame(**frame)
+    assert apply_partial(before, update.position, update)[1] is hides
+
+
+@pytest.mark.parametrize(("said", "hides"), [("filled", True), ("Working", False), ("new", False)])
+def test_apply_partial_tells_whether_a_frame_may_hide_a_status(said: str, *, hides: bool) -> None:
+    before, update = order(status="working"), order_frame(state=said, venue="X")
+    assert apply_partial(before, update.order, update)[1] is hides
+
+
+def test_may_hide_change_of_a_number_that_is_not_known_for_any_number() -> None:
+    assert may_hide_change({"cash_text": None}, position_frame(qty="0"))
+    assert not may_hide_change({"cash_text": None}, position_frame(note="none"))
+    assert not may_hide_change({"cash_text": None}, position_frame(quantity="1"))
 
 
 def test_missing_fields_of_a_whole_report_is_empty() -> None:
