@@ -271,11 +271,14 @@ def _errors(forms: BrokerageForms | MarketForms) -> ErrorMeanings:
 
 
 def _rest(forms: RestForms) -> RestDialect:
-    lists = {noun: form.key for noun in NOUNS if (form := forms.list_form(noun)).key != "array"}
-    keys = {noun: noun if key == "plural" else str(key) for noun, key in lists.items()}
+    keys: dict[str, str] = {}
+    for noun in NOUNS:
+        form = forms.list_form(noun)
+        innermost = form.inside if form.key == "array" else noun if form.key == "plural" else form.key
+        keys[noun] = noun if innermost == "top" else innermost
     names = {"connection_type": "type"} if forms.request_type == "type" else {}
     return RestDialect(
-        lists={noun: keys.get(noun, noun) for noun in NOUNS},
+        lists=keys,
         next_cursor=(_cursor_path(forms, "next_cursor"),),
         prev_cursor=(_cursor_path(forms, "prev_cursor"),),
         next_header=("next-cursor", "x-next-cursor"),
