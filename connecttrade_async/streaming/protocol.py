@@ -56,7 +56,7 @@ from connecttrade_async.streaming.codec import (
 from connecttrade_async.streaming.signs import phrase_pattern, signs_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from connecttrade_async.dialect.parts import ErrorMeanings, Handshake
     from connecttrade_async.models.events import Chosen
@@ -479,11 +479,7 @@ class StreamProtocol:
         if self.state is State.LIVE and self._transitions.keys().isdisjoint(map(type, messages)):
             return messages
         events: list[Any] = []
-        unseen = self._transitions.keys() & self._codec.updates
-        for found in messages:
-            # Updates behind the first of their kind were decoded before that one was read again.
-            is_second = found.__class__ in unseen and found.__class__ not in self._transitions
-            each = self._codec.read(found.raw) if is_second else found
+        for each in self._read_behind_first(messages):
             message = each if self.state is State.LIVE else self._meaning_before_live(each)
             transition = self._transitions.get(message.__class__)
             if transition is None:
@@ -491,6 +487,19 @@ class StreamProtocol:
             elif self.closed is None and (event := transition(message, now)) is not None:
                 events.append(event)
         return events
+
+    def _read_behind_first(self, messages: list[Any]) -> Iterator[Any]:
+        """Yield messages; those behind the first of their kind are read again, in the form that was learned from it."""
+        unseen = self._transitions.keys() & self._codec.updates
+        found: Any
+        for found in messages:
+            # The first one of a kind leaves the table when it is processed, which is after it was yielded.
+            if found.__class__ in unseen and found.__class__ not in self._transitions:
+                again: Any = self._codec.read(found.raw)
+                # A codec may read an update as the proof of a subscription and the update.
+                yield from again if again.__class__ is list else (again,)
+            else:
+                yield found
 
     def _on_first_frame(self, first: FirstFrame, now: float) -> Any:  # noqa: ANN401 - each codec has messages of its own
         self._on_welcome(first.message, now)
