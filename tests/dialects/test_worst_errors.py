@@ -32,7 +32,7 @@ def _quiet(caplog: pytest.LogCaptureFixture) -> None:
 
 
 def strangers(live: LiveAccounts, world: DialectWorld, spoken: SandboxDialect) -> list[Any]:
-    """Return what a book has that the account of its user never had."""
+    """Return the items of books that the accounts of their users never had."""
     found: list[Any] = []
     for name in NAMES:
         book = live.book(written_id(spoken, world.accounts[name]))
@@ -77,7 +77,7 @@ def test_frames_with_contradicting_or_missing_owners_reach_no_book(name: str) ->
 
 
 @pytest.mark.parametrize("name", PRESETS)
-def test_a_frame_whose_payload_names_another_account_is_delivered_to_neither(name: str) -> None:
+def test_frame_with_two_accounts_is_delivered_to_neither(name: str) -> None:
     async def story() -> None:
         async with DialectWorld() as world:
             spoken = world.speak(name)

@@ -37,7 +37,7 @@ __all__ = ["Published", "check_brokerage", "drained", "is_lying", "payloads", "p
 TOPICS = ("orders", "positions", "balances")
 MODELS: Mapping[str, type[msgspec.Struct]] = {"orders": Order, "positions": Position, "balances": Balance}
 Update = OrderUpdate | PositionUpdate | BalanceUpdate
-CALM = 0.5  # seconds without a further frame after which no more of them come
+CALM = 2.0  # seconds without a further frame after which no more of them come
 PATIENCE = 20.0
 
 

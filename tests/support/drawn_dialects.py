@@ -17,7 +17,7 @@ from dialects import sandbox_dialects
 if TYPE_CHECKING:
     from connecttrade_async.sandbox.dialect import SandboxDialect
 
-__all__ = ["DRAWN", "drawn_dialects", "heard_as_assumed"]
+__all__ = ["DRAWN", "IS_NIGHTLY", "drawn_dialects", "heard_as_assumed"]
 
 IS_NIGHTLY = os.environ.get("HYPOTHESIS_PROFILE") == "nightly"
 DRAWN = 10_000 if IS_NIGHTLY else 500
