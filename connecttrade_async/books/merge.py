@@ -126,7 +126,7 @@ def may_hide_change(kept: Mapping[str, Any], payload: PartialFrame) -> bool:
     """Return whether a frame may carry the new value of a field under a name that no field reads.
 
     A frame may leave out what did not change. But where a known number did not come, and an unread name came with
-    another number, only a snapshot can tell whether that is the number. The same holds for a status.
+    another number, only a snapshot shows whether that is the number. The same holds for a status.
 
     Args:
         kept: the fields that did not come, with their known values. None stands for a number that is not known.

@@ -491,10 +491,10 @@ class StreamProtocol:
     def _read_behind_first(self, messages: list[Any]) -> Iterator[Any]:
         """Yield messages; those behind the first of their kind are read again, in the form that was learned from it."""
         unseen = self._transitions.keys() & self._codec.updates
-        found: Any
         for found in messages:
             # The first one of a kind leaves the table when it is processed, which is after it was yielded.
-            if found.__class__ in unseen and found.__class__ not in self._transitions:
+            kind: type = type(found)
+            if kind in unseen and kind not in self._transitions:
                 again: Any = self._codec.read(found.raw)
                 # A codec may read an update as the proof of a subscription and the update.
                 yield from again if again.__class__ is list else (again,)
