@@ -124,7 +124,7 @@ def test_apply_partial_with_nulls_returns_the_report() -> None:
         ({"quantity": None}, {"qty": "4"}, False),
     ],
 )
-def test_apply_partial_tells_whether_a_frame_may_hide_a_change(
+def test_apply_partial_reports_a_frame_that_may_hide_a_change(
     known: dict[str, str], frame: dict[str, Any], *, hides: bool
 ) -> None:
     before, update = position(**known), position_frame(**frame)
@@ -132,7 +132,7 @@ def test_apply_partial_tells_whether_a_frame_may_hide_a_change(
 
 
 @pytest.mark.parametrize(("said", "hides"), [("filled", True), ("Working", False), ("new", False)])
-def test_apply_partial_tells_whether_a_frame_may_hide_a_status(said: str, *, hides: bool) -> None:
+def test_apply_partial_reports_a_frame_that_may_hide_a_status(said: str, *, hides: bool) -> None:
     before, update = order(status="working"), order_frame(state=said, venue="X")
     assert apply_partial(before, update.order, update)[1] is hides
 
