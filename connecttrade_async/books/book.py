@@ -278,7 +278,8 @@ class BookKeeper(msgspec.Struct, gc=False, eq=False):
             or symbol in self._positions.several
             or (
                 before is not None
-                # Both fields are equal for nearly every frame; then no call is needed.
+                # Nearly every frame has both fields as they are, or neither; then no call is needed.
+                and (position.account_number or position.instrument)
                 and (position.account_number != before.account_number or position.instrument != before.instrument)
                 and _is_other_row(before, position)
             )
@@ -490,7 +491,8 @@ class BookKeeper(msgspec.Struct, gc=False, eq=False):
         # No position in the book has quantity zero, so an unchanged quantity is not zero.
         elif (
             (before is None or after.quantity_text != before.quantity_text)
-            and _is_zero(after.quantity_text)
+            and "0" in (after.quantity_text or "")
+            and amount(after.quantity_text) == 0
             and delta.key not in self._positions.several
         ):
             del self._positions.items[delta.key]
@@ -542,10 +544,6 @@ def _traded_symbols(order_changes: Iterable[OrderChanged]) -> AbstractSet[str | 
     ]
     symbols = {order.symbol for order in filled if order.symbol or not order.legs}
     return symbols | {leg.symbol for order in filled for leg in order.legs}
-
-
-def _is_zero(quantity: str | None) -> bool:
-    return quantity is not None and "0" in quantity and amount(quantity) == 0
 
 
 def _is_other_row(known: Position | Balance, report: Position | Balance) -> bool:

@@ -162,21 +162,18 @@ class Fanout:
         wall: returns the wall-clock time, aware, for the gaps of slow consumers.
 
     Attributes:
+        wall: the same.
         largest: the size of the largest frame so far, in bytes.
     """
 
-    __slots__ = ("_ending", "_members", "_topics", "_wall", "largest")
+    __slots__ = ("_ending", "_members", "_topics", "largest", "wall")
 
     def __init__(self, wall: Callable[[], datetime]) -> None:
-        self._wall = wall
+        self.wall = wall
         self.largest = 0
         self._members: dict[Subscription, EventFilter] = {}
         self._topics: dict[str, TopicSubscribers] = defaultdict(TopicSubscribers)
         self._ending: Exception | None = None
-
-    def wall(self) -> datetime:
-        """Return the wall-clock time, aware, in UTC."""
-        return self._wall()
 
     def subscribe(self, event_filter: EventFilter, overflow: str, capacity: Capacity) -> Subscription:
         """Add a subscription.

@@ -397,7 +397,11 @@ class LatestSubscription(Subscription):
         """
         is_waiting = bool(self._items)  # any hashable value may be a key, None included
         key = super().receive_nowait()
-        return self._pop(key) if is_waiting else None
+        if not is_waiting:
+            return None
+        event: Event = self._latest.pop(key)
+        self._bytes -= len(event.raw)
+        return event
 
     def discard(self, is_unwanted: Callable[[Any], bool]) -> None:
         """Remove the queued events for which ``is_unwanted`` returns true; they do not count as dropped."""
@@ -417,15 +421,11 @@ class LatestSubscription(Subscription):
     def _weight(self) -> int:
         return self._bytes
 
-    def _pop(self, key: Hashable) -> Any:  # noqa: ANN401 - an Event of any class
-        event = self._latest.pop(key)
-        self._bytes -= len(event.raw)
-        return event
-
     async def __anext__(self) -> Event:
         if self._items:
             self._received += 1
-            event: Event = self._pop(self._items.popleft())
+            event: Event = self._latest.pop(self._items.popleft())
+            self._bytes -= len(event.raw)
             return event
         return await super().__anext__()
 
