@@ -7,6 +7,7 @@ from typing import NoReturn
 
 __all__ = ["main"]
 
+INTERRUPTED = 130
 MISSING = "connecttrade: the command is an extra: run  pip install 'connecttrade-async[cli]'  and run it again.\n"
 
 
@@ -24,6 +25,9 @@ def main() -> NoReturn:
             raise
         sys.stderr.write(MISSING)
         sys.exit(2)
+    except KeyboardInterrupt:
+        # The imports take a part of a second, and the command that handles Ctrl-C is not there yet.
+        sys.exit(INTERRUPTED)
     connecttrade.main()
     raise AssertionError  # pragma: no cover - the line above ends the process
 

@@ -297,7 +297,7 @@ class ConnectTrade:
                 self._market.frame_bytes,
                 self._market.dial.ssl,
                 self._market.dial.proxy,
-                self._sender.transport.tap_point.opener("brokerage"),
+                self._sender.transport.tap_point.of_stream("brokerage"),
             ),
             relay=_bound(relay, self.client_id, self._client_secret, on_taken, since),
         )

@@ -138,8 +138,8 @@ class User(msgspec.Struct, frozen=True, eq=False, gc=False):
         from connecttrade_async.streaming.websocket import ConnectOptions  # noqa: PLC0415
 
         sender, market = self._sender, self._market
-        open_tap = sender.transport.tap_point.opener("market_data")
-        dialing = ConnectOptions(market.frame_bytes, market.dial.ssl, market.dial.proxy, open_tap)
+        tap_point = sender.transport.tap_point.of_stream("market_data")
+        dialing = ConnectOptions(market.frame_bytes, market.dial.ssl, market.dial.proxy, tap_point)
         return MarketDataStream(
             MarketDataConfig(
                 market.url,

@@ -136,7 +136,7 @@ def _hint(error: ConnectTradeError) -> str:
         wait = "a minute" if error.retry_after is None else f"{error.retry_after:.0f} s"
         return f"too many requests, so wait {wait} and try again"
     if isinstance(error, ConnectError) and error.method == _STREAM:
-        return "check the network, and CONNECTTRADE_STREAM_URL if you set it"
+        return "check the network, and CONNECTTRADE_STREAM_URL or CONNECTTRADE_MDSTREAM_URL if you set it"
     return next((_HINTS[kind] for kind in type(error).__mro__ if kind in _HINTS), "")
 
 

@@ -101,8 +101,8 @@ async def _probe(  # noqa: PLR0917 - the parts of the options
     if not url:
         msg = f"endpoints must have an address of the {stream.replace('_', ' ')} stream, got none"
         raise ConfigurationError(msg)
-    open_tap = traffic.tap_point.opener(stream)
-    dialing = ConnectOptions(traffic.frame_bytes, traffic.dial.ssl, traffic.dial.proxy, open_tap)
+    tap_point = traffic.tap_point.of_stream(stream)
+    dialing = ConnectOptions(traffic.frame_bytes, traffic.dial.ssl, traffic.dial.proxy, tap_point)
     try:
         probe = await probe_stream(ProbeOptions(stream, url, dialing, values, wanted, listen, wait), traffic.dialect)
     except ConnectionLostError as exc:

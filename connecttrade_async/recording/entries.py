@@ -13,7 +13,17 @@ if TYPE_CHECKING:
     from connecttrade_async.recording.taps import StreamName
     from connecttrade_async.rest.wire import Request, Response
 
-__all__ = ["FORMAT", "VERSION", "Entry", "EntryEncoder", "Exchange", "FrameSeen", "SocketClosed", "SocketOpened"]
+__all__ = [
+    "FORMAT",
+    "VERSION",
+    "Entry",
+    "EntryEncoder",
+    "Exchange",
+    "FrameSeen",
+    "SocketClosed",
+    "SocketOpened",
+    "SocketRefused",
+]
 
 FORMAT = "connecttrade-recording"
 VERSION = 1
@@ -47,6 +57,14 @@ class SocketOpened(NamedTuple):
     session: int
 
 
+class SocketRefused(NamedTuple):
+    """A WebSocket could not be opened, for a reason in words."""
+
+    at: float
+    stream: StreamName
+    error: str
+
+
 class FrameSeen(NamedTuple):
     """A message of a WebSocket; it is outgoing where the client sent it."""
 
@@ -65,7 +83,7 @@ class SocketClosed(NamedTuple):
     reason: str
 
 
-Entry = Exchange | FrameSeen | SocketClosed | SocketOpened
+Entry = Exchange | FrameSeen | SocketClosed | SocketOpened | SocketRefused
 
 
 class EntryEncoder:
@@ -106,6 +124,9 @@ class EntryEncoder:
                 fields = self._exchange(entry)
             case SocketOpened():
                 fields = {"kind": "open", "stream": entry.stream, "session": entry.session}
+            case SocketRefused():
+                error = self._redactor.words(entry.error)
+                fields = {"kind": "refused", "stream": entry.stream, "error": error}
             case FrameSeen():
                 fields = self._frame(entry)
             case _:

@@ -15,7 +15,15 @@ from typing import Self
 
 from connecttrade_async.client import ConnectTrade, traffic_of
 from connecttrade_async.errors import ClosedError, ConfigurationError, ConnectTradeError
-from connecttrade_async.recording.entries import Entry, EntryEncoder, Exchange, FrameSeen, SocketClosed, SocketOpened
+from connecttrade_async.recording.entries import (
+    Entry,
+    EntryEncoder,
+    Exchange,
+    FrameSeen,
+    SocketClosed,
+    SocketOpened,
+    SocketRefused,
+)
 from connecttrade_async.recording.pseudonyms import Pseudonyms
 from connecttrade_async.recording.redaction import PseudonymPolicy, Redactor
 from connecttrade_async.recording.taps import StreamName
@@ -196,6 +204,10 @@ class ClientTap:
         self._sessions += 1
         self._put(SocketOpened(self._now(), stream, self._sessions), OVERHEAD)
         return SocketTap(self._put, self._now, self._sessions)
+
+    def refused(self, stream: StreamName, reason: str) -> None:
+        """Record that a WebSocket could not be opened."""
+        self._put(SocketRefused(self._now(), stream, reason), OVERHEAD)
 
 
 class SocketTap:

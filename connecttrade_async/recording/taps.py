@@ -6,15 +6,14 @@ never waits, so that no recorder changes the traffic that it records.
 
 from __future__ import annotations
 
-from functools import partial
 from typing import TYPE_CHECKING, Literal, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
     from connecttrade_async.rest.wire import Request, Response
 
-__all__ = ["FrameTap", "StreamName", "Tap", "TapPoint"]
+__all__ = ["FrameTap", "StreamName", "StreamTapPoint", "Tap", "TapPoint"]
 
 StreamName = Literal["brokerage", "market_data"]
 
@@ -62,6 +61,10 @@ class Tap(Protocol):
         """Observe that a WebSocket was opened; return the observer of its messages."""
         ...
 
+    def refused(self, stream: StreamName, reason: str) -> None:
+        """Observe that a WebSocket could not be opened, and why."""
+        ...
+
 
 class TapPoint:
     """Holds the tap of a client, shared by its transport and its streams.
@@ -75,9 +78,31 @@ class TapPoint:
     def __init__(self) -> None:
         self.tap: Tap | None = None
 
-    def opener(self, stream: StreamName) -> Callable[[], FrameTap | None]:
-        """Return a function to call for each opened WebSocket of a stream: it returns its observer, or None."""
-        return partial(self._opened, stream)
+    def of_stream(self, stream: StreamName) -> StreamTapPoint:
+        """Return the point at which the WebSockets of one stream report."""
+        return StreamTapPoint(self, stream)
 
-    def _opened(self, stream: StreamName) -> FrameTap | None:
-        return None if self.tap is None else self.tap.opened(stream)
+
+class StreamTapPoint:
+    """Reports the WebSockets of one stream to the tap of a client, where one is attached.
+
+    Args:
+        point: holds the tap.
+        stream: the name of the stream.
+    """
+
+    __slots__ = ("_point", "_stream")
+
+    def __init__(self, point: TapPoint, stream: StreamName) -> None:
+        self._point = point
+        self._stream: StreamName = stream
+
+    def opened(self) -> FrameTap | None:
+        """Report that a WebSocket was opened; return the observer of its messages, or None."""
+        tap = self._point.tap
+        return None if tap is None else tap.opened(self._stream)
+
+    def refused(self, reason: str) -> None:
+        """Report that a WebSocket could not be opened."""
+        if self._point.tap is not None:
+            self._point.tap.refused(self._stream, reason)

@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from websockets.asyncio.client import ClientConnection
     from websockets.http11 import Response
 
-    from connecttrade_async.recording.taps import FrameTap
+    from connecttrade_async.recording.taps import FrameTap, StreamTapPoint
     from connecttrade_async.secret import Secret
 
 __all__ = ["ConnectOptions", "ConnectionLostError", "WebSocket"]
@@ -106,13 +106,13 @@ class ConnectOptions(NamedTuple):
         largest: the size limit of a frame, in bytes.
         ssl: the TLS context, or None for the system's certificates.
         proxy: the URL of an HTTP proxy, or None for a direct connection.
-        open_tap: called for each opened WebSocket; returns the observer of its messages, or None. None for no call.
+        tap_point: where opened and refused WebSockets are reported; None for no reports.
     """
 
     largest: int = MAX_FRAME
     ssl: ssl.SSLContext | None = None
     proxy: Secret | None = None
-    open_tap: Callable[[], FrameTap | None] | None = None
+    tap_point: StreamTapPoint | None = None
 
     def tls(self, url: str) -> dict[str, Any]:
         """Return the keyword arguments of ``connect`` for the TLS context, if there is one and the URL needs it."""
@@ -169,8 +169,11 @@ class WebSocket:
             async with asyncio.timeout(open_timeout):
                 connection = await cls._connected(url, close_timeout, ping, dialing or ConnectOptions())
         except (OSError, EOFError, TimeoutError, WebSocketException) as exc:
-            raise _connect_error(exc, url) from without_frames(exc)
-        tap = None if dialing is None or dialing.open_tap is None else dialing.open_tap()
+            error = _connect_error(exc, url)
+            if dialing is not None and dialing.tap_point is not None:
+                dialing.tap_point.refused(error.cause)
+            raise error from without_frames(exc)
+        tap = None if dialing is None or dialing.tap_point is None else dialing.tap_point.opened()
         return cls(connection, close_timeout, tap)
 
     @staticmethod

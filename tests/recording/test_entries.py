@@ -7,7 +7,14 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from connecttrade_async import Secret
-from connecttrade_async.recording.entries import EntryEncoder, Exchange, FrameSeen, SocketClosed, SocketOpened
+from connecttrade_async.recording.entries import (
+    EntryEncoder,
+    Exchange,
+    FrameSeen,
+    SocketClosed,
+    SocketOpened,
+    SocketRefused,
+)
 from connecttrade_async.recording.redaction import Redactor, ValuePolicy
 from connecttrade_async.rest.wire import Request, Response
 
@@ -116,3 +123,8 @@ def test_pause_with_is_called_during_a_long_entry() -> None:
     lines.pause_with(lambda: pauses.append(1))
     lines.encode(FrameSeen(0, 1, is_outgoing=False, frame=json.dumps([{"x": each} for each in range(2000)]).encode()))
     assert len(pauses) > 10
+
+
+def test_encode_of_a_refused_connection_has_the_reason_without_secrets() -> None:
+    line = decoded(encoder().encode(SocketRefused(0.1, "market_data", f"refused with {SECRET}")))
+    assert line == {"kind": "refused", "at": 0.1, "stream": "market_data", "error": "refused with ***"}

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from connecttrade_async import ConnectTrade, Endpoints, Gap, Retry, TransportError
+from connecttrade_async import ConnectError, ConnectTrade, Endpoints, Gap, Retry, TransportError
 from connecttrade_async.recording.taps import TapPoint
-from connecttrade_async.sandbox import Sandbox
+from connecttrade_async.sandbox import Sandbox, StreamFault
 from market_data_fixtures import linked
 from scripted_server import ScriptedEnd, answer, drop, silence
 from stream_fixtures import client, publish, until
@@ -37,6 +37,9 @@ class Observer:
     def opened(self, stream: StreamName) -> SocketObserver:
         return SocketObserver(stream, self)
 
+    def refused(self, stream: StreamName, reason: str) -> None:
+        self.lines.append((stream, "refused", reason))
+
 
 class SocketObserver:
     """The part of an ``Observer`` for one WebSocket."""
@@ -61,8 +64,19 @@ def attached(ct: ConnectTrade) -> Observer:
     return observer
 
 
-def test_opener_without_a_tap_returns_no_observer() -> None:
-    assert TapPoint().opener("brokerage")() is None
+def test_a_point_without_a_tap_returns_no_observer_and_reports_nothing() -> None:
+    point = TapPoint().of_stream("brokerage")
+    assert point.opened() is None
+    point.refused("no")
+
+
+async def test_a_refused_upgrade_is_passed_to_the_tap() -> None:
+    async with Sandbox(seed=7) as sandbox, client(sandbox) as ct:
+        observer = attached(ct)
+        sandbox.stream.faults.add(StreamFault("refuse_upgrade", status=503))
+        with pytest.raises(ConnectError, match="503"):
+            await ct.brokerage_stream().open()
+    assert observer.lines == [("brokerage", "refused", "the WebSocket upgrade was refused with HTTP status 503")]
 
 
 async def test_transport_passes_each_attempt_and_its_failure_to_the_tap() -> None:

@@ -308,6 +308,9 @@ async def _probe(
             token = await user.connections.token(connection_id)
             probe, dialect = await probe_market_data(ct, token, symbol, listen=listen, wait=wait)
     findings += stream_findings(probe, dialect)
+    if probe.attempt is None:
+        echo_line(f"No login was accepted, so no dialect was written. The redacted traffic is in {output.traffic}.")
+        return
     _write(merge_stream(written, dialect_of_probe(probe, dialect), probe.stream), output.dialect_file)
     echo_line(f"The dialect is in {output.dialect_file}, the redacted traffic in {output.traffic}.")
 

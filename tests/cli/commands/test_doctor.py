@@ -260,3 +260,13 @@ async def test_a_probe_of_one_stream_keeps_what_is_written_of_the_other(
     assert "[market_data]" in text
     works = await call("quotes", "AAPL", "--for", "0.5", CONNECTTRADE_DIALECT=str(dialect))
     assert works.exit_code == 0, works.output
+
+
+async def test_stream_with_a_wrong_secret_writes_no_dialect(call: Call, tmp_path: Path) -> None:
+    dialect = tmp_path / "wire.toml"
+    files = ("--dialect", str(dialect), "--traffic", str(tmp_path / "traffic.jsonl"))
+    result = await call("doctor", "stream", "--yes", *files, CONNECTTRADE_CLIENT_SECRET="wrong-secret-1")
+    assert result.exit_code == 1
+    assert "no dialect was written" in result.stderr
+    assert not dialect.exists()
+    assert "wrong-secret-1" not in result.output + (tmp_path / "traffic.jsonl").read_text(encoding="utf-8")
