@@ -364,7 +364,7 @@ SPELLED: dict[str, dict[str, str]] = {
     "streaming.fanout": {"user_id account_id": FIELDS},
     "streaming.filters": {"orders positions balances": TOPICS, "user_id account_id": FIELDS},
     "streaming.frame_types": {"order balance": KEYS, "user_id account_id timestamp data": FIELDS},
-    "streaming.signs": {"id": "the end of the names of ids, whose values hold no words"},
+    "streaming.signs": {"id": "the end of the names of ids; their values hold no words"},
     "streaming.supervisor": {"error": "a field of a log record"},
     "streaming.update_forms": {
         "order orders position positions balance balances": KEYS,

@@ -146,6 +146,19 @@ def test_main_without_the_cli_extra_names_the_package_to_install() -> None:
         assert "pip install 'connecttrade-async[cli]'" in line
 
 
+def test_main_interrupted_during_its_imports_ends_without_a_traceback() -> None:
+    script = (
+        "import sys\n"
+        "class Interrupted:\n"
+        "    def find_spec(self, name, path=None, target=None):\n"
+        "        if name == 'click': raise KeyboardInterrupt\n"
+        "sys.meta_path.insert(0, Interrupted())\n"
+        "import connecttrade_async.__main__ as m; m.main()"
+    )
+    ended = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)  # noqa: S603 - ours
+    assert (ended.returncode, ended.stdout, ended.stderr) == (130, "", "")
+
+
 def test_main_without_another_library_raises_its_import_error() -> None:
     script = "import sys; sys.modules['msgspec'] = None; import connecttrade_async.__main__ as m; m.main()"
     ended = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)  # noqa: S603 - ours

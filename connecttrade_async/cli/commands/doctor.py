@@ -59,8 +59,11 @@ def spec(ctx: click.Context, *, source: str, shows_all: bool, as_json: bool) -> 
 TRAFFIC = "connecttrade-traffic.jsonl"
 
 
-def _unused(path: Path) -> Path:
-    """Return a path, with a number behind its name where the file exists."""
+def _traffic_file(_ctx: click.Context, _option: click.Parameter, path: Path | None) -> Path:
+    """Return the given path, or the default one, with a number behind its name where the file exists."""
+    if path is not None:
+        return path
+    path = Path(TRAFFIC)
     numbered = (path.with_stem(f"{path.stem}-{number}") for number in count(2))
     return next(each for each in chain([path], numbered) if not each.exists())
 
@@ -69,7 +72,7 @@ traffic_option = click.option(
     "--traffic",
     metavar="FILE",
     type=click.Path(dir_okay=False, path_type=Path),
-    callback=lambda _ctx, _option, path: _unused(Path(TRAFFIC)) if path is None else path,
+    callback=_traffic_file,
     help=f"Write the redacted traffic there; it must not exist.  [default: {TRAFFIC}, or with a number behind it]",
 )
 values_option = click.option("--with-values", is_flag=True, help="Keep values in the traffic; secrets are masked.")
@@ -162,7 +165,7 @@ async def _delete(ct: ConnectTrade, user_id: str) -> None:
         echo_line(f"Deleted the test user {user_id}.")
 
 
-def _in_a_folder(path: Path) -> Path:
+def _dialect_file(_ctx: click.Context, _option: click.Parameter, path: Path) -> Path:
     # Checked before the probe: a minute of listening would be lost.
     if not os.access(path.parent, os.W_OK) or (path.exists() and not os.access(path, os.R_OK | os.W_OK)):
         msg = f"must be a file that can be written, got {str(path)!r}"
@@ -177,14 +180,14 @@ dialect_option = click.option(
     type=click.Path(dir_okay=False, path_type=Path),
     default="connecttrade-wire.toml",
     show_default=True,
-    callback=lambda _ctx, _option, path: _in_a_folder(path),
+    callback=_dialect_file,
     help="Write the matching dialect there. Of a file that exists, the parts that were not probed stay.",
 )
 LISTEN = 60.0  # seconds
 MAX_WAIT = 600.0  # seconds
 
 
-def _wait(seconds: float) -> float:
+def _wait(_ctx: click.Context, _option: click.Parameter, seconds: float) -> float:
     if not 0 < seconds <= MAX_WAIT:  # not click.FloatRange, which lets NaN pass
         msg = f"must be a number of seconds above 0, at most {MAX_WAIT:.0f}, got {seconds}"
         raise click.BadParameter(msg)
@@ -195,7 +198,7 @@ wait_option = click.option(
     "--wait",
     type=float,
     default=5.0,
-    callback=lambda _ctx, _option, seconds: _wait(seconds),
+    callback=_wait,
     show_default=True,
     help="Seconds to wait for a reply.",
 )
