@@ -137,7 +137,7 @@ class _RestCheck:
 def _token_call(path: str, user: User) -> Call[ConnectionToken]:
     """Return the call of ``connections.token``, with its response."""
     api = api_of(user)
-    return Call(api, api.get_request(path, None), partial(api.sender.codec.read, shape=TOKEN))
+    return Call(api, api.get_request(path, None), partial(api.sender.codec.read, TOKEN))
 
 
 def _failure(subject: str, error: ConnectTradeError) -> Finding:
