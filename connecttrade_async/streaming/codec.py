@@ -395,6 +395,8 @@ class JsonCodec(Generic[M]):
         for rule in self._part.rules:
             if matches_rule(rule, frame):
                 return self._control(rule.meaning, frame)
+        if frame is None or (isinstance(frame, str | dict | list) and not _has_content(frame)):
+            return Heartbeat()
         meaning = self._meaning_of(frame)
         return None if meaning is None else self._control(meaning, frame)
 
@@ -423,8 +425,9 @@ class JsonCodec(Generic[M]):
     def _meaning_of_words(self, tag: str) -> ControlKind | None:
         """Return what the words of a tag mean, such as ``auth_failed`` or ``unsubscribe``."""
         words = words_in(tag[:100])
-        if self._own_tags.intersection(map(fold_tag, words)):
-            return None  # ``order_rejected`` is an update, and no error
+        is_about_subscriptions = any(word.startswith(("subscri", "unsubscri")) for word in words)
+        if not is_about_subscriptions and self._own_tags.intersection(map(fold_tag, words)):
+            return None  # ``order_rejected`` is an update, and no error; ``unsubscribe_orders`` is none
         if any(bad in word for bad in self.errors.refused_words for word in words):
             return "error"
         if any(word.startswith("unsubscri") for word in words):
@@ -492,6 +495,10 @@ class JsonCodec(Generic[M]):
     def unknown(self, raw: bytes, problem: str) -> UnknownMessage:
         """Return the event for a frame that is not delivered, shortened and with the secret masked."""
         return masked(UnknownMessage(raw=raw, problem=problem), self._secret)
+
+
+def _has_content(frame: str | dict[str, Any] | list[Any]) -> bool:
+    return bool(frame.strip() if isinstance(frame, str) else frame)
 
 
 def _tags(frame: Any, own: str) -> list[str]:  # noqa: ANN401 - JSON is anything

@@ -459,8 +459,11 @@ class StreamProtocol:
     def _read_before_live(self, raw: bytes) -> Any:  # noqa: ANN401 - each codec has messages of its own
         """Decode a frame before the connection is live, and keep it for the error of the login deadline."""
         message = self._codec.read(raw)
-        self._last = raw, type(message) is not UnknownMessage
-        return message if message.__class__ is list else self._meaning_before_live(message)
+        meaning = message if message.__class__ is list else self._meaning_before_live(message)
+        if self._last is None or self._last[1] or type(message) is not Heartbeat:
+            # A heartbeat behind a frame that was not understood would hide the server's words.
+            self._last = raw, type(meaning) is not UnknownMessage
+        return meaning
 
     def _meaning_before_live(self, message: Any) -> Any:  # noqa: ANN401 - each codec has messages of its own
         if self.state is State.WELCOMING:

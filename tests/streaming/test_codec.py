@@ -9,8 +9,10 @@ import pytest
 from connecttrade_async import Dialect
 from connecttrade_async.models.events import OrderUpdate, UnknownMessage
 from connecttrade_async.secret import Secret
+from connecttrade_async.streaming.brokerage_codec import BrokerageCodec
 from connecttrade_async.streaming.codec import (
     Awaited,
+    Heartbeat,
     JsonCodec,
     Refusal,
     Welcome,
@@ -112,3 +114,11 @@ def test_codec_without_a_census_or_another_form_has_none() -> None:
     assert codec.read_again(codec) is codec
     with pytest.raises(NotImplementedError):
         codec.decode_alternative("", {})
+
+
+@pytest.mark.parametrize("raw", [b"", b" ", b"{}", b"[]", b"null", b'""'])
+def test_empty_frame_is_a_heartbeat_in_every_state(raw: bytes) -> None:
+    codec = BrokerageCodec("client", Secret("hush"))
+    for awaited in Awaited:
+        codec.awaits = awaited
+        assert isinstance(codec.read(raw), Heartbeat)

@@ -311,7 +311,7 @@ def test_read_empty_list_of_updates_returns_no_event() -> None:
     assert new_codec().read(b'{"event": "orders", "data": []}') == []
 
 
-@pytest.mark.parametrize("raw", [b"[]", b"[1]", b'{"a": 1}\n7', b'["x", {"type": "order"}]', b"[" * 5000])
+@pytest.mark.parametrize("raw", [b"[1]", b'{"a": 1}\n7', b'["x", {"type": "order"}]', b"[" * 5000])
 def test_read_list_of_something_else_returns_unknown_message(raw: bytes) -> None:
     assert isinstance(new_codec().read(raw), UnknownMessage)
 

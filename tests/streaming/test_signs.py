@@ -324,3 +324,13 @@ def test_phrase_pattern_matches_optional_words_and_nothing_without_phrases() -> 
     assert pattern.search("session taken")
     assert not pattern.search("sessions taken")
     assert not phrase_pattern(()).search("")
+
+
+def test_heartbeat_does_not_hide_a_frame_that_was_not_understood() -> None:
+    one = connection(1)
+    for frame in (b'{"type": "notice", "message": "pending K-17"}', b"{}", b'{"event": "heartbeat"}'):
+        one.receive(frame, 1.0)
+    one.check(10.0)
+    assert one.closed is not None
+    assert "not understood" in one.closed.cause
+    assert "pending K-17" in one.closed.cause
