@@ -343,13 +343,14 @@ SETTINGS = {"handshake", "ids", "counts"}
 TEMPLATES = {"authenticate", "subscribe", "unsubscribe", "list", "snapshot", "pong"}
 # The packages in which no text may be a wire name of a frame, an envelope or a cursor: these stand in the defaults of
 # the dialect only. The exceptions are words of this library that the wire shares.
-READERS_OF_THE_WIRE = ("streaming", "rest", "live", "books")
+READERS_OF_THE_WIRE = ("streaming", "market_data", "rest", "live", "books")
 KEYS = "keys of the dialect: the wire's name is what the dialect has under them"
 FIELDS = "fields of models and messages: attributes, which the dialect's names rename on the wire"
 PLACEHOLDERS = "placeholders of the dialect's templates"
 TOPICS = "topics as arguments and attributes of the public API; the dialect has the wire's"
 SENT = "members and parameters of requests, which the dialect's rest.names rename"
 ARGUMENTS = "arguments and attributes of this library's own objects"
+REMAINDER = "spelled here as in the defaults of the dialect, which another dialect does not change"
 SPELLED: dict[str, dict[str, str]] = {
     "streaming.brokerage_codec": {
         "order position balance subscribed unsubscribed": KEYS,
@@ -369,6 +370,27 @@ SPELLED: dict[str, dict[str, str]] = {
     "streaming.update_forms": {
         "order orders position positions balance balances": KEYS,
         "user_id account_id timestamp data": FIELDS,
+    },
+    "market_data.bar_feed": {"symbols error": ARGUMENTS},
+    "market_data.codec": {
+        "subscriptions snapshot subscribed unsubscribed error bar bars": KEYS,
+        "symbols channel id topics": FIELDS,
+        "type": REMAINDER,
+    },
+    "market_data.encoder": {"id channel symbols access_token": PLACEHOLDERS, "bars": KEYS},
+    "market_data.event_forms": {
+        "quote trade bar depth": KEYS,
+        "id channel timestamp": FIELDS,
+        "type": REMAINDER,
+    },
+    "market_data.names": {"options_chain quotes trades bars depth": KEYS},
+    "market_data.registry": {"trades depth options_chain": KEYS},
+    "market_data.requests": {"subscriptions bars": KEYS},
+    "market_data.stream": {"options_chain quotes trades bars depth subscriptions": KEYS},
+    "market_data.subscription_sync": {
+        "subscribe unsubscribe": KEYS,
+        "id": FIELDS,
+        "429 500 502 503 504": REMAINDER,
     },
     "rest.codec": {"next_cursor prev_cursor": SENT},
     "rest.resources.accounts": {"account_id": FIELDS},
