@@ -11,11 +11,13 @@ Each symbol of a channel key has a state on this connection::
 surplus. It runs when the registry changes, and again for the symbols of each reply. It skips symbols that await
 a reply. So the order of changes and replies does not matter: once every reply has come, both sides agree.
 
-A reply belongs to the request with its id; a reply without an id belongs to the oldest request that it fits. A request
-without a reply in time is sent again with a new id, and a reply to the old id still counts. A rejection of many symbols
-does not name the bad one, so each half is requested by itself, down to a single symbol. A rejection without an id may
-mean another request, so its symbol is requested once more; the second rejection is final. A rejection that names
-channels or symbols concerns only these. Where it names a held subscription, the client requests the server's list.
+A reply belongs to the request with its id. A reply without an id belongs to the only open request that it fits; where
+it fits several, it is applied to none, and the protocol delivers it as an ``UnknownMessage``. A request without a reply
+in time is sent again with a new id, and a reply to the old id still counts. A rejection of many symbols does not name
+the bad one, so each half is requested by itself, down to a single symbol; where the rejection has no id, one after the
+other. A rejection without an id may mean an earlier request, so its symbol is requested once more; the second rejection
+is final. A rejection that names channels or symbols concerns only these. Where it names a held subscription, the client
+requests the server's list.
 
 A symbol held with too little detail is unsubscribed and subscribed again. No message carries its detail, so holding
 both for a while would deliver trades twice. Data may be missed between the two: each requester that had the narrower
@@ -24,7 +26,7 @@ detail receives a gap once the server holds the symbol again. The same holds for
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import defaultdict, deque
 from enum import Enum
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -66,6 +68,7 @@ NOT_NAMED = "the server acknowledged only other symbols of the request"
 TRANSIENT = frozenset({"429", "500", "502", "503", "504"})  # (assumed) as over REST, a retry may succeed
 OVERSIZED = "1009"  # the close code for a message that is too big (RFC 6455)
 TOO_LARGE = "the server's frame for it exceeded the size limit and ended the connection twice"
+TOO_LARGE_FOR_ONE = "a frame that names no open query exceeded the size limit and ended the connection twice"
 CALM = 600.0  # seconds without a repetition after which the pauses start over
 MAX_PAUSE = 60.0
 MAX_NAMED = 20  # symbols that an error text names
@@ -135,7 +138,6 @@ class PendingRequest(msgspec.Struct, eq=False):
         due_at: when the reply is overdue, on the monotonic clock.
         is_first: whether it was sent at the start of the connection.
         backfill: number of past bars to request with it.
-        first_id: the first id, which orders requests by age; 0 before it is sent.
         is_second_try: whether an error that may have meant another request was received before.
         was_denied_backfill: whether the server rejected it with a backfill.
         attempt: the number of this attempt, from 1 on.
@@ -152,7 +154,6 @@ class PendingRequest(msgspec.Struct, eq=False):
     due_at: float
     is_first: bool
     backfill: int = 0
-    first_id: int = 0
     is_second_try: bool = False
     was_denied_backfill: bool = False
     attempt: int = 1
@@ -191,6 +192,7 @@ class MarketDataSync:
     broken = ""
     __slots__ = (
         "_codec",
+        "_deferred",
         "_encoder",
         "_held",
         "_is_confirmed_by_events",
@@ -225,6 +227,7 @@ class MarketDataSync:
         self._missing_backoffs: dict[SubscriptionKey, Backoff] = {}
         self._held: dict[SubscriptionKey, HeldSubscription] = {}
         self._pending: dict[str, PendingRequest] = {}
+        self._deferred: deque[PendingRequest] = deque()
         self._proven: dict[str, PendingRequest] = {}
         self._is_confirmed_by_events = False
         self.missing: tuple[str, ...] = ()
@@ -234,7 +237,7 @@ class MarketDataSync:
     @property
     def is_settled(self) -> bool:
         """Whether every request sent at the start is answered."""
-        return not any(request.is_first for request in self._pending.values())
+        return not any(request.is_first for request in (*self._pending.values(), *self._deferred))
 
     @property
     def unread(self) -> str:
@@ -260,6 +263,7 @@ class MarketDataSync:
         self._list_due = None
         self._held.clear()
         self._pending.clear()
+        self._deferred.clear()
         self._proven.clear()
         self._update_awaited()
 
@@ -283,35 +287,58 @@ class MarketDataSync:
     def _update_awaited(self) -> None:
         """Let the codec know what is awaited, which decides what a frame can mean."""
         self._codec.pending = bool(self._pending or self._registry.queries)
-        first = {id(each): each for each in self._pending.values() if each.is_first and each.action == "subscribe"}
+        unanswered = (*self._pending.values(), *self._deferred)
+        first = {id(each): each for each in unanswered if each.is_first and each.action == "subscribe"}
         self.missing = tuple(f"{each.channel} of {_listed(each.symbols)}" for each in first.values())
         if not self._pending:
             # Symbols are added with their requests. One that is confirmed may stay until then: it is only looked up.
             self._codec.awaited.clear()
 
-    def receive(self, message: Any, now: float) -> None:  # noqa: ANN401 - one of its kinds
-        """Apply a reply."""
+    def receive(self, message: Any, now: float) -> bool:  # noqa: ANN401 - one of its kinds
+        """Apply a reply; return False for one that was applied to nothing, although it may answer an open request."""
+        is_placed = self._receive(message, now)
+        self._send_deferred(now)
+        self._update_awaited()
+        return is_placed
+
+    def _receive(self, message: Any, now: float) -> bool:  # noqa: ANN401 - one of its kinds
         match message:
             case Snapshot():
-                self.sync_events.append(ReplyReceived(self._query_id(message.id, is_history=True), message))
+                request_id = self._query_id(message.id, is_history=True, symbol=message.symbol)
+                self.sync_events.append(ReplyReceived(request_id, message))
+                return request_id in self._registry.queries or request_id in self._registry.request_ids
             case Subscriptions():
-                self._on_list(message, now)
+                return self._on_list(message, now)
             case Proven():
                 self._on_proven(message.event, now)
+                return True
             case Accepted():
                 self._on_accepted(message, now)
+                return True
             case _:
-                self._on_confirmed(message, now)
-        self._update_awaited()
+                return self._on_confirmed(message, now)
 
-    def _query_id(self, reply_id: str | int | None, *, is_history: bool) -> str:
-        """Return the id of the query that a reply belongs to: without an id, that of the only open one of its kind."""
+    def _send_deferred(self, now: float) -> None:
+        """Send the next request that waits until no other is pending."""
+        if self._deferred and not self._pending:
+            self._send(self._deferred.popleft(), now)
+
+    def _queries_of(self, *, is_history: bool, symbol: str | None = None) -> list[str]:
+        """Return the ids of the open queries of a kind, and of a symbol if it is not None."""
+        return [
+            request_id
+            for request_id, query in self._registry.queries.items()
+            if bool(query.channel) is is_history and symbol in {None, query.symbol}
+        ]
+
+    def _query_id(self, reply_id: str | int | None, *, is_history: bool, symbol: str | None = None) -> str:
+        """Return the id of the query that a reply belongs to: without an id, that of the only one that it fits."""
         if reply_id is not None:
             return str(reply_id)
-        ids = [each for each, query in self._registry.queries.items() if bool(query.channel) is is_history]
+        ids = self._queries_of(is_history=is_history, symbol=symbol)
         return ids[0] if len(ids) == 1 else str(None)
 
-    def _on_list(self, message: Subscriptions, now: float) -> None:
+    def _on_list(self, message: Subscriptions, now: float) -> bool:
         request_id = self._query_id(message.id, is_history=False)
         if message.id is None and request_id not in self._registry.queries:
             self._confirm_listed(message.entries, now)
@@ -319,6 +346,7 @@ class MarketDataSync:
         may_compare = message.is_whole and self._may_compare(request_id, now)
         difference = self._compare(message.entries, now) if may_compare else None
         self.sync_events.append(ReplyReceived(request_id, message, difference))
+        return message.id is not None or len(self._queries_of(is_history=False)) <= 1
 
     def _confirm_listed(self, entries: Iterable[Entry], now: float) -> None:
         """Confirm what a list without a request names: some servers answer a subscription with the whole list."""
@@ -347,14 +375,20 @@ class MarketDataSync:
 
     def _on_proven(self, event: MarketUpdate, now: float) -> None:
         """Confirm the subscription that an event belongs to."""
-        for request in self._awaiting(event.topic, event.symbol):
-            if not _may_belong(event, request.channel_key):
-                continue
-            if self._is_confirmed_by_events:
-                self._confirm_by_events(request, (event.symbol,), now)
-            else:
-                # A refusal may still come: the server may send events before it answers. So the time-out decides.
-                request.proven |= {event.symbol}
+        requests = [each for each in self._awaiting(event.topic, event.symbol) if _may_belong(event, each.channel_key)]
+        is_held = any(
+            held.state is not HoldState.REQUESTED
+            and (key.channel, key.symbol) == (event.topic, event.symbol)
+            and _may_belong(event, key.channel_key)
+            for key, held in self._held.items()
+        )
+        if len(requests) != 1 or is_held:
+            return  # the event may belong to another subscription
+        if self._is_confirmed_by_events:
+            self._confirm_by_events(requests[0], (event.symbol,), now)
+        else:
+            # A refusal may still come: the server may send events before it answers. So the time-out decides.
+            requests[0].proven |= {event.symbol}
 
     def _confirm_by_events(self, request: PendingRequest, symbols: tuple[str, ...], now: float) -> None:
         self._is_confirmed_by_events = True
@@ -370,30 +404,50 @@ class MarketDataSync:
     def refuse(self, refusal: Refusal, now: float) -> bool:
         """Apply an error frame; return whether it belongs to a request.
 
-        An error that names channels or symbols never affects others.
+        An error that names channels or symbols never affects others. An error that fits several open requests affects
+        none of them.
         """
         is_placed = self._place(refusal, now)
+        self._send_deferred(now)
         self._update_awaited()
         return is_placed
 
     def _place(self, refusal: Refusal, now: float) -> bool:
         if refusal.id is not None:
             return self._refuse_by_id(refusal, str(refusal.id), now)
-        if refusal.scope:
-            return self._refuse_by_name(refusal, now)
-        request = self._request_for(None, None, None)
-        query = self._oldest_query(request)
-        if query is not None:
+        if not refusal.scope:
+            return self._refuse_only(self._open_requests(), list(self._registry.queries), refusal, now)
+        if not (symbols_of(refusal) or channels_of(refusal)):
+            return False  # a user, an account, or a topic of the other stream
+        requests = [each for each in self._open_requests() if _names_any(refusal, each.channel, each.symbols)]
+        queries = [
+            request_id
+            for request_id, query in self._registry.queries.items()
+            if _names_any(refusal, query.channel, (query.symbol,))
+        ]
+        if not (requests or queries):
+            self._verify_held(channels_of(refusal), symbols_of(refusal), now)
+        return self._refuse_only(requests, queries, refusal, now)
+
+    def _open_requests(self) -> list[PendingRequest]:
+        return list({id(each): each for each in self._pending.values()}.values())
+
+    def _refuse_only(self, requests: list[PendingRequest], queries: list[str], refusal: Refusal, now: float) -> bool:
+        """Apply an error without an id where it may mean only one request or query; return whether it does."""
+        if len(requests) + len(queries) != 1:
+            return False
+        for query in queries:
             self._reject_query(query, refusal)
-        elif request is not None:
-            self._refuse_part(request, refusal, now, is_certain=False)
-        return query is not None or request is not None
+        for request in requests:
+            self._refuse_part(request, refusal, now, is_certain=bool(symbols_of(refusal)))
+        return True
 
     def outgrown(self, frame: bytes, now: float) -> bool:
         """Record a frame that exceeded the size limit; reject its subscription or query the second time.
 
         Otherwise every new connection would request the same frame, and end. A frame that names no channel counts as
-        the reply to the query that it names, or else to the oldest one; no symbol is rejected for it.
+        the reply to the query that it names. Where it names none, each open query is rejected, since any of them may
+        have caused it; no symbol is rejected for it.
 
         Args:
             frame: the beginning of the frame.
@@ -413,16 +467,18 @@ class MarketDataSync:
                 requesters = self._registry.drop_rejected(key, self._held.pop(key).detail)
                 self.sync_events.append(SubscriptionRejected(key, OVERSIZED, TOO_LARGE, requesters))
             return bool(refused)
-        if request_id not in self._registry.queries:
-            request_id = min(self._registry.queries, key=int, default=None)
-        is_refused = request_id is not None and self._registry.record_oversized(request_id, now)
-        if request_id is not None and is_refused:
-            self._reject_query(request_id, Refusal(OVERSIZED, TOO_LARGE, request_id))
-        return is_refused
+        open_ids = list(self._registry.queries)
+        suspects = [request_id] if request_id in self._registry.queries else open_ids
+        text = TOO_LARGE if len(suspects) == 1 else TOO_LARGE_FOR_ONE
+        refused_ids = [each for each in suspects if self._registry.record_oversized(each, now)]
+        for each in refused_ids:
+            self._reject_query(each, Refusal(OVERSIZED, text, each))
+        return bool(refused_ids)
 
     def check(self, now: float) -> None:
         """Repeat requests that were not answered in time; abandon them after the last attempt."""
         self._check(now)
+        self._send_deferred(now)
         self._update_awaited()
 
     def _check(self, now: float) -> None:
@@ -492,7 +548,6 @@ class MarketDataSync:
 
     def _send(self, request: PendingRequest, now: float) -> None:
         request_id = next(self._registry.request_ids)
-        request.first_id = request.first_id or int(request_id)
         request.due_at = now + self._policy.seconds
         self._pending[request_id] = request
         options = options_of(request.channel_key, request.detail)
@@ -571,19 +626,27 @@ class MarketDataSync:
         backoff.record(now)
         return True
 
-    def _on_confirmed(self, reply: Subscribed | Unsubscribed, now: float) -> None:
+    def _on_confirmed(self, reply: Subscribed | Unsubscribed, now: float) -> bool:
+        """Apply a confirmation; return False where it may answer an open request and was applied to nothing."""
         action = "subscribe" if type(reply) is Subscribed else "unsubscribe"
-        request = self._request_for(reply.id, action, reply.channel, reply.symbols)
-        if request is None:
-            self._on_unsolicited(reply, now)
-            return
+        if reply.id is not None:
+            request = self._pending.get(str(reply.id))
+            requests = [request] if request is not None and request.action == action else []
+        else:
+            requests = self._fitting(action, reply.channel, reply.symbols)
+        if len(requests) > 1:
+            return False
+        if not requests:
+            return self._on_unsolicited(reply, now)
+        request = requests[0]
         if action == "unsubscribe":
             self._remove_pending(request)
             self._on_released(request, now)
-            return
+            return True
         # An acknowledgement that names symbols leaves out the others; the symbols of a chain may be its contracts.
         named = None if request.channel == CHAIN else reply.symbols
         self._confirm(request, tuple(each for each in request.symbols if named is None or each in named), now)
+        return True
 
     def _confirm(self, request: PendingRequest, held: tuple[str, ...], now: float) -> None:
         """Take symbols of a request as held; the others stay pending until their time-out."""
@@ -630,34 +693,8 @@ class MarketDataSync:
                 self.sync_events.append(SubscriptionRejected(key, code, cause, requesters))
                 self._sync([key], now, is_first=False)
 
-    def _refuse_by_name(self, refusal: Refusal, now: float) -> bool:
-        """Apply an error without an id to the oldest request or query for what it names."""
-        if not (symbols_of(refusal) or channels_of(refusal)):
-            return False  # a user, an account, or a topic of the other stream
-        requests = [
-            request
-            for request in {id(each): each for each in self._pending.values()}.values()
-            if _names_any(refusal, request.channel, request.symbols)
-        ]
-        queries = [
-            request_id
-            for request_id, query in self._registry.queries.items()
-            if _names_any(refusal, query.channel, (query.symbol,))
-        ]
-        request = min(requests, key=lambda each: each.first_id, default=None)
-        query = min(queries, key=int, default=None)
-        if query is not None and (request is None or int(query) < request.first_id):
-            self._reject_query(query, refusal)
-            return True
-        if request is None:
-            self._verify_held(channels_of(refusal), symbols_of(refusal), now)
-            return False
-        is_certain = bool(symbols_of(refusal)) and len(requests) + len(queries) == 1
-        self._refuse_part(request, refusal, now, is_certain=is_certain)
-        return True
-
-    def _verify_held(self, channels: frozenset[str], symbols: frozenset[str], now: float) -> None:
-        """Request the server's list, after growing pauses, where it should hold what an error names."""
+    def _verify_held(self, channels: frozenset[str], symbols: frozenset[str], now: float) -> bool:
+        """Request the server's list, after growing pauses, where it should hold what a frame names; return whether."""
         is_held = any(
             held.state is HoldState.HELD and key.symbol in symbols and (not channels or key.channel in channels)
             for key, held in self._held.items()
@@ -666,21 +703,16 @@ class MarketDataSync:
             self._list_due = self._list_backoff.next_at(now)
             if self._list_due <= now:
                 self._request_list(now)
+        return is_held
 
     def _request_list(self, now: float) -> None:
         self._list_due = None
         self._list_backoff.record(now)
         self.outbox += self._encoder.listing(next(self._registry.request_ids))
 
-    def _oldest_query(self, request: PendingRequest | None) -> str | None:
-        """Return the id of the oldest query, where that is older than the request."""
-        oldest = min(self._registry.queries, key=int, default=None)
-        is_older = oldest is not None and (request is None or request.first_id > int(oldest))
-        return oldest if is_older else None
-
     def _reject_query(self, query: str, refusal: Refusal) -> None:
         self.sync_events.append(ReplyReceived(query, refusal))
-        del self._registry.queries[query]  # so that the next error without an id goes to the next query
+        del self._registry.queries[query]  # so that an error without an id does not mean it any more
 
     def _refuse_part(self, request: PendingRequest, refusal: Refusal, now: float, *, is_certain: bool) -> None:
         """Reject the symbols of a request that the error names, or all where it names none."""
@@ -709,18 +741,23 @@ class MarketDataSync:
         elif request.backfill and not is_named:
             # The server may reject the backfill rather than the symbols.
             self._remove_pending(request)
-            self._send(msgspec.structs.replace(request, backfill=0, was_denied_backfill=True, first_id=0), now)
+            self._send(msgspec.structs.replace(request, backfill=0, was_denied_backfill=True), now)
         elif len(request.symbols) > 1 and not is_named:
             self._remove_pending(request)
             middle = len(request.symbols) // 2
-            for batch in (request.symbols[:middle], request.symbols[middle:]):
-                self._send(msgspec.structs.replace(request, symbols=batch, first_id=0), now)
+            halves = [msgspec.structs.replace(request, symbols=request.symbols[:middle])]
+            halves.append(msgspec.structs.replace(request, symbols=request.symbols[middle:]))
+            if not is_certain:
+                # Replies without an id are unambiguous only while one request is open.
+                self._deferred.appendleft(halves.pop())
+            for half in halves:
+                self._send(half, now)
         elif is_certain or request.is_second_try:
             self._remove_pending(request)
             self._reject(request, now)
         else:
             # The first id stays pending: its reply may still come.
-            request.is_second_try, request.first_id = True, 0
+            request.is_second_try = True
             self._send(request, now)
 
     def _retry_later(self, request: PendingRequest) -> None:
@@ -754,35 +791,30 @@ class MarketDataSync:
             self.outbox += self._encoder.listing(next(self._registry.request_ids))
         self._sync(request.keys, now, is_first=False)
 
-    def _on_unsolicited(self, reply: Subscribed | Unsubscribed, now: float) -> None:
-        """Apply a reply that belongs to no pending subscription request."""
+    def _on_unsolicited(self, reply: Subscribed | Unsubscribed, now: float) -> bool:
+        """Apply a reply that belongs to no pending subscription request; return False where it may be an answer."""
         request_id = str(reply.id)
         if request_id in self._registry.queries:
             self.sync_events.append(ReplyReceived(request_id, reply))
-        elif type(reply) is Unsubscribed and request_id not in self._registry.request_ids:
+            return True
+        if request_id in self._registry.request_ids:
+            return True  # of a request that was answered or abandoned
+        if type(reply) is Unsubscribed:
             channels = frozenset({reply.channel} if reply.channel in CHANNELS else ())
-            self._verify_held(channels, frozenset(reply.symbols or ()), now)
+            if self._verify_held(channels, frozenset(reply.symbols or ()), now):
+                return True
+        return not self._pending
 
-    def _request_for(
-        self,
-        request_id: str | int | None,
-        action: str | None,
-        channel: str | None,
-        symbols: Sequence[str] | None = None,
-    ) -> PendingRequest | None:
-        """Return the request that a reply belongs to, or None."""
-        if request_id is not None:
-            request = self._pending.get(str(request_id))
-            return request if request is not None and action in {None, request.action} else None
-        candidates = [
+    def _fitting(self, action: str, channel: str | None, symbols: Sequence[str] | None) -> list[PendingRequest]:
+        """Return the open requests that a confirmation without an id may answer."""
+        return [
             request
-            for request in self._pending.values()
-            if action in {None, request.action}
+            for request in self._open_requests()
+            if action == request.action
             and channel in {None, request.channel}
             # A reply that names symbols belongs to a request for one of them; a chain may be named by its contracts.
             and (not symbols or request.channel == CHAIN or set(symbols).intersection(request.symbols))
         ]
-        return min(candidates, key=lambda request: request.first_id, default=None)
 
     def _remove_pending(self, request: PendingRequest) -> None:
         for request_id in [request_id for request_id, each in self._pending.items() if each is request]:

@@ -100,6 +100,7 @@ class CloseReason(Enum):
 CONFIRMING = frozenset({OrderUpdate, PositionUpdate, BalanceUpdate})  # an update confirms the topic it belongs to
 LOGGED_IN = frozenset({State.SUBSCRIBING, State.LIVE})
 NORMAL, POLICY, APPLICATION = 1000, 1008, 3000  # close codes (RFC 6455); from 3000 on they belong to applications
+UNPLACED = "the server's reply does not say which of the open requests it answers, and is applied to none"
 MAX_EXCERPT = 2000  # bytes of a frame that are decoded for an error text, which is shortened further
 
 
@@ -228,8 +229,8 @@ class SubscriptionSync(Protocol):
         """Send the first requests: the login is accepted."""
         ...
 
-    def receive(self, message: Any, now: float) -> None:  # noqa: ANN401 - one of its kinds
-        """Process a reply."""
+    def receive(self, message: Any, now: float) -> bool:  # noqa: ANN401 - one of its kinds
+        """Process a reply; return False for one that changed nothing, although it may answer an open request."""
         ...
 
     def refuse(self, refusal: Refusal, now: float) -> bool:
@@ -312,8 +313,8 @@ class TopicSync:
         del now
         self.outbox.extend(self._codec.subscribe(self._topics))
 
-    def receive(self, message: Any, now: float) -> None:  # noqa: ANN401 - one of its kinds
-        """Process a confirmation, or the end of a subscription."""
+    def receive(self, message: Any, now: float) -> bool:  # noqa: ANN401 - one of its kinds
+        """Process a confirmation, or the end of a subscription; return True, as there is one request only."""
         del now
         named = self._codec.topics_of(message)
         if type(message) is Subscribed:
@@ -322,6 +323,7 @@ class TopicSync:
             held = (topic for topic in self._topics if topic not in self.missing)
             lost = [topic for topic in held if named is None or topic in named]
             self.broken = f"the server ended the subscription of {', '.join(lost)}" if lost else ""
+        return True
 
     def refuse(self, refusal: Refusal, now: float) -> bool:
         """Return False: the request has no id."""
@@ -642,7 +644,8 @@ class StreamProtocol:
 
     def _on_reply(self, message: object, now: float) -> None:
         if self.state in LOGGED_IN:
-            self.sync.receive(message, now)
+            if not self.sync.receive(message, now):
+                self.sync_events.append(self._codec.unknown(self._frame, UNPLACED))
             if self.sync.broken:
                 self._end(CloseReason.AGAIN, self.sync.broken)
             self._advance(now)

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings, strategies as st
 
-from connecttrade_async.market_data.codec import Entry, MarketDataCodec, Snapshot, Subscriptions
+from connecttrade_async.market_data.codec import Entry, MarketDataCodec, Proven, Snapshot, Subscriptions
 from connecttrade_async.market_data.registry import (
     ChannelKey,
     Detail,
@@ -26,6 +26,7 @@ from connecttrade_async.market_data.sync_events import (
 )
 from connecttrade_async.secret import Secret
 from connecttrade_async.streaming.codec import Refusal, Subscribed, Unsubscribed
+from connecttrade_async.streaming.protocol import StreamProtocol
 
 QUOTES = ChannelKey("quotes")
 TRADES = ChannelKey("trades")
@@ -299,13 +300,14 @@ def test_sync_with_a_transient_rejection_requests_again_after_the_time_out() -> 
     assert [(each.code, each.cause) for each in one.events()] == [("503", "later")] * 2
 
 
-def test_sync_assigns_replies_without_id_to_the_oldest_request_that_fits() -> None:
+def test_sync_assigns_replies_without_id_to_the_only_request_that_fits() -> None:
     one = SyncDriver()
     one.held(DEPTH, "A", detail=5)
     one.subscribe("a", QUOTES, "A")
     one.subscribe("a", TRADES, "A", detail="all")
     one.unsubscribe("first", DEPTH, "A")
-    one.receive(Subscribed(channel="trades"))
+    assert one.receive(Subscribed(channel="trades")) == []
+    assert one.receive(Refusal("400", "no quotes")) == []  # two are open
     one.receive(Unsubscribed())
     [again] = one.receive(Refusal("400", "no quotes"))
     assert (again["action"], again["channel"]) == ("subscribe", "quotes")
@@ -314,6 +316,91 @@ def test_sync_assigns_replies_without_id_to_the_oldest_request_that_fits() -> No
     for message in (Subscribed(), Unsubscribed(), Refusal()):
         assert one.receive(message) == []
     assert one.events() == []
+
+
+@given(
+    requests=st.lists(
+        st.tuples(st.sampled_from([QUOTES, TRADES, MINUTES, FIVES]), st.sampled_from("ABC")),
+        min_size=2,
+        max_size=6,
+        unique=True,
+    ),
+    message=st.sampled_from([Subscribed(), Refusal("400", "no"), Refusal("503", "later"), Refusal()]),
+    queries=st.integers(0, 2),
+)
+def test_sync_with_several_open_requests_applies_a_reply_that_names_nothing_to_none(
+    requests: list[tuple[ChannelKey, str]], message: Subscribed | Refusal, queries: int
+) -> None:
+    one = SyncDriver()
+    for channel_key, symbol in requests:
+        one.subscribe("a", channel_key, symbol)
+    ids = [next(one.registry.request_ids) for _ in range(queries)]
+    one.registry.queries |= dict.fromkeys(ids, Query(b"{}"))
+    before = one.deadline()
+    is_placed = one.sync.receive(message, 0.5) if isinstance(message, Subscribed) else one.sync.refuse(message, 0.5)
+    assert (is_placed, one.events(), one.sent(), one.deadline()) == (False, [], [], before)
+    assert len(one.check(1.0)) == len(requests)
+    assert list(one.registry.queries) == ids
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        Subscribed(channel="bars", symbols=("A",)),
+        Subscribed(symbols=("A",)),
+        Subscribed(symbols=("C",)),
+        Subscribed(id="srv-1"),
+        Unsubscribed(),
+        Snapshot(bars=()),
+        Snapshot(symbol="A"),
+        Snapshot("srv-1"),
+        Subscriptions(),
+        Refusal("400", "no", symbol="A"),
+        Refusal("400", "no", channel="bars"),
+    ],
+    ids=str,
+)
+def test_sync_with_a_reply_that_fits_two_requests_or_none_applies_it_to_none(message: Any) -> None:
+    one = SyncDriver()
+    one.subscribe("a", MINUTES, "A")
+    one.subscribe("a", FIVES, "A")
+    one.registry.queries |= {"8": Query(b"{}", "bars", "A"), "9": Query(b"{}", "bars", "A")}
+    one.registry.queries |= {"6": Query(b"{}"), "7": Query(b"{}")}
+    is_placed = one.sync.refuse(message, 0.5) if isinstance(message, Refusal) else one.sync.receive(message, 0.5)
+    assert not is_placed
+    assert all(isinstance(each, ReplyReceived) and each.request_id in {"None", "srv-1"} for each in one.events())
+    assert len(one.registry.queries) == 4
+
+
+def test_sync_assigns_a_snapshot_without_id_by_its_symbol() -> None:
+    one = SyncDriver()
+    one.registry.queries |= {"8": Query(b"{}", "bars", "A"), "9": Query(b"{}", "bars", "B")}
+    assert one.sync.receive(Snapshot(symbol="B"), 0.0)
+    assert [each.request_id for each in one.events()] == ["9"]
+    del one.registry.queries["8"]
+    assert not one.sync.receive(Snapshot(symbol="A"), 0.0)  # a late reply to the other
+
+
+def test_sync_with_an_event_of_a_held_chain_proves_no_other_chain() -> None:
+    one = SyncDriver()
+    dated = ChannelKey("options_chain", (("expiration", "2026-01-16"),))
+    event = READ(b'{"type": "options_chain", "underlying": "A", "expiration": "2026-01-16"}')
+    one.held(CHAIN, "A", detail=True)
+    one.subscribe("a", dated, "A", detail=True)
+    assert one.sync.receive(Proven(event), 0.5)
+    assert len(one.check(1.0)) == 1  # repeated rather than confirmed
+
+
+def test_sync_with_an_event_of_two_awaited_chains_proves_none() -> None:
+    one = SyncDriver()
+    dated = ChannelKey("options_chain", (("expiration", "2026-01-16"),))
+    one.subscribe("a", CHAIN, "A", detail=True)
+    one.subscribe("a", dated, "A", detail=True)
+    one.receive(Proven(READ(b'{"type": "options_chain", "underlying": "A", "expiration": "2026-01-16"}')), 0.5)
+    assert len(one.check(1.0)) == 2
+    one.receive(Proven(READ(b'{"type": "options_chain", "underlying": "A", "expiration": "2026-02-20"}')), 1.5)
+    [again] = one.check(2.0)
+    assert again["expiration"] == "2026-01-16"
 
 
 def test_sync_with_a_rejection_without_id_rejects_only_on_the_second() -> None:
@@ -328,16 +415,15 @@ def test_sync_with_a_rejection_without_id_rejects_only_on_the_second() -> None:
     assert (one.events(), one.deadline()) == ([], None)
 
 
-def test_sync_with_rejections_without_id_finds_the_bad_symbols_among_many_requests() -> None:
+def test_sync_with_rejections_without_id_of_one_request_at_a_time_finds_the_bad_symbols() -> None:
     one = SyncDriver()
+    bad = {"BAD", "WORSE"}
     for symbol in ("A", "BAD", "B", "WORSE"):
-        one.subscribe("a", QUOTES, symbol)
-    frames, bad = deque(f'{{"symbols": ["{symbol}"]}}' for symbol in ("A", "BAD", "B", "WORSE")), {"BAD", "WORSE"}
-    while frames:
-        # A server that answers in order, and never says what.
-        [symbol] = json.loads(frames.popleft())["symbols"]
-        said = Refusal("400", f"no {symbol}") if symbol in bad else Subscribed(channel="quotes")
-        frames.extend(json.dumps(frame) for frame in one.receive(said))
+        frames = deque(one.subscribe("a", QUOTES, symbol))
+        while frames:
+            # A server that answers in order, and never says what.
+            [asked] = frames.popleft()["symbols"]
+            frames.extend(one.receive(Refusal("400", f"no {asked}") if asked in bad else Subscribed(channel="quotes")))
     news = one.events()
     assert [each.keys[0].symbol for each in news if isinstance(each, SubscriptionConfirmed)] == ["A", "B"]
     assert [(each.key.symbol, each.cause) for each in news if isinstance(each, SubscriptionRejected)] == [
@@ -362,23 +448,15 @@ def test_sync_with_a_rejection_of_many_without_id_finds_the_bad_one() -> None:
     assert (asked, one.deadline()) == (6, None)
 
 
-def test_sync_with_a_rejection_without_id_rejects_an_older_query() -> None:
+def test_sync_with_a_rejection_without_id_rejects_the_only_query_that_is_open() -> None:
     one = SyncDriver()
-    request_ids = [next(one.registry.request_ids) for _ in range(2)]
-    one.registry.queries |= dict.fromkeys(request_ids, Query(b"{}"))
-    one.subscribe("a", QUOTES, "A")
-    later = next(one.registry.request_ids)
-    one.registry.queries[later] = Query(b"{}")
+    first, second = (next(one.registry.request_ids) for _ in range(2))
     no = Refusal("404", "no such symbol")
-    assert one.receive(no) == one.receive(no) == []
-    assert one.events() == [ReplyReceived(number, no) for number in request_ids]
-    [again] = one.receive(no)
-    assert (again["symbols"], one.events()) == (["A"], [])
-    assert one.receive(no) == []  # the question is older than what was asked once more
-    assert one.events() == [ReplyReceived(later, no)]
-    one.receive(no)
-    assert one.events() == [SubscriptionRejected(SubscriptionKey(QUOTES, "A"), "404", "no such symbol", ("a",))]
-    assert one.registry.queries == {}
+    one.registry.queries |= dict.fromkeys((first, second), Query(b"{}"))
+    assert not one.sync.refuse(no, 0.0)
+    del one.registry.queries[first]
+    assert one.sync.refuse(no, 0.0)
+    assert (one.events(), one.registry.queries) == ([ReplyReceived(second, no)], {})
 
 
 def test_sync_with_a_reply_of_the_wrong_kind_or_to_nothing_changes_nothing() -> None:
@@ -777,13 +855,36 @@ def test_sync_with_a_rejection_by_name_rejects_the_matching_request_only() -> No
     assert [each.key for each in one.events()] == [SubscriptionKey(QUOTES, "C"), SubscriptionKey(TRADES, "A")]
 
 
-def test_sync_with_a_rejection_by_a_symbol_of_two_requests_requests_again_first() -> None:
+def test_sync_with_a_rejection_by_a_symbol_of_two_requests_applies_it_to_none() -> None:
     one = SyncDriver()
     one.subscribe("a", QUOTES, "A")
     one.subscribe("a", TRADES, "A", detail="all")
-    assert one.sync.refuse(Refusal("403", "no", symbol="A"), 0.5)
-    [again] = one.sent()
-    assert (again["channel"], one.events()) == ("quotes", [])
+    assert not one.sync.refuse(Refusal("403", "no", symbol="A"), 0.5)
+    assert (one.sent(), one.events()) == ([], [])
+
+
+@pytest.mark.parametrize(
+    "frame", [b'{"type": "error", "message": "zebra"}', b'{"type": "subscribed", "note": "zebra"}']
+)
+def test_sync_with_an_ambiguous_frame_delivers_it_as_unknown_and_quotes_it_at_the_time_out(frame: bytes) -> None:
+    registry = SubscriptionRegistry()
+    codec = MarketDataCodec(Secret("token"), registry=registry)
+    sync = MarketDataSync(registry, codec, ReplyPolicy(1.0, 1))
+    protocol = StreamProtocol(codec, sync, now=0.0, login=10.0)
+    for each in (b'{"type": "welcome"}', b'{"type": "authenticated"}'):
+        protocol.receive(each, 0.0)
+    keys = [SubscriptionKey(channel_key, "A") for channel_key in (QUOTES, TRADES)]
+    for key in keys:
+        registry.add("a", [key], None)
+        sync.sync([key], 0.0)
+    assert protocol.receive(frame, 0.5) is None
+    said: list[Any] = list(sync.sync_events)
+    [unknown] = said
+    assert (unknown.topic, unknown.raw) == ("unknown", frame)
+    sync.sync_events.clear()
+    protocol.check(1.0)
+    rejected = [each for each in sync.sync_events if isinstance(each, SubscriptionRejected)]
+    assert [(each.key, "zebra" in each.cause) for each in rejected] == [(key, True) for key in keys]
 
 
 def test_sync_with_a_rejection_by_name_rejects_a_matching_query() -> None:
@@ -918,23 +1019,19 @@ def test_sync_with_an_oversized_wider_detail_keeps_the_narrower_requester() -> N
     [
         (b'{"type": "snapshot", "id": "2", "bars": [{"symbol": "A"', "2"),
         (b'{"id":2,"type":"snapshot","bars":[', "2"),
-        (b'{"type": "subscriptions", "subscriptions": [', "1"),
-        (b"[[[[", "1"),
-        (b"", "1"),
+        (b'{"type": "subscriptions", "subscriptions": [', "12"),
+        (b"[[[[", "12"),
+        (b"", "12"),
     ],
 )
-def test_sync_with_a_second_oversized_reply_rejects_its_query_or_the_oldest(frame: bytes, refused: str) -> None:
+def test_sync_with_a_second_oversized_reply_rejects_its_query_or_each_open_one(frame: bytes, refused: str) -> None:
     one = SyncDriver()
     one.held(QUOTES, "A")
     one.registry.queries |= {number: Query(b"{}", "bars", "A") for number in "12"}
     for _ in range(2):
         one.sync.outgrown(frame, 0.0)
-    [news] = one.events()
-    assert (news.request_id, news.message.code, list(one.registry.queries)) == (
-        refused,
-        "1009",
-        [number for number in "12" if number != refused],
-    )
+    assert [(news.request_id, news.message.code) for news in one.events()] == [(number, "1009") for number in refused]
+    assert list(one.registry.queries) == [number for number in "12" if number not in refused]
 
 
 @pytest.mark.parametrize("frame", [b"", b'{"type":"quote","symbol":"B"', b'{"type":"chain","symbol":"A"', b'{"type":'])
@@ -957,13 +1054,14 @@ def test_sync_with_very_many_symbols_splits_them_into_frames() -> None:
     assert sum(len(frame["symbols"]) for frame in one.unsubscribe("a", QUOTES, *symbols)) == 2500
 
 
-def test_sync_with_a_reply_without_id_after_a_repetition_assigns_it_to_the_first_request() -> None:
+def test_sync_with_a_reply_without_id_after_a_repetition_assigns_it_to_the_only_request() -> None:
     one = SyncDriver()
     one.subscribe("a", QUOTES, "A")
-    one.subscribe("a", QUOTES, "B", now=0.5)
     [again] = one.check(1.0)
     assert again["symbols"] == ["A"]
-    one.receive(Subscribed())
+    one.subscribe("a", QUOTES, "B", now=1.0)
+    assert not one.sync.receive(Subscribed(), 1.0)
+    one.receive(Subscribed(id=again["id"]))
     assert one.events() == [SubscriptionConfirmed((SubscriptionKey(QUOTES, "A"),))]
     one.receive(Subscribed())
     assert one.events() == [SubscriptionConfirmed((SubscriptionKey(QUOTES, "B"),))]
@@ -1008,6 +1106,19 @@ def test_sync_with_a_rejection_that_names_nothing_affects_a_request_a_query_or_n
     assert one.sync.refuse(Refusal("400", "no"), 0.0)
     one.subscribe("a", QUOTES, "A")
     assert one.sync.refuse(Refusal("400", "no"), 0.0)
+
+
+def test_sync_with_a_deferred_half_names_it_in_the_login_error_and_drops_it_at_the_end() -> None:
+    one = SyncDriver(is_open=False)
+    one.registry.add("a", [SubscriptionKey(QUOTES, symbol) for symbol in "AB"], None)
+    one.sync.start(0.0)
+    one.sent()
+    [half] = one.receive(Refusal("400", "no"))
+    assert (half["symbols"], one.sync.missing) == (["A"], ("quotes of A", "quotes of B"))
+    [other] = one.receive(Subscribed())
+    assert (other["symbols"], one.is_settled()) == (["B"], False)
+    one.sync.end()
+    assert one.is_settled()
 
 
 def test_sync_skips_symbols_that_await_a_reply() -> None:
