@@ -536,3 +536,16 @@ def test_protocol_never_raises_or_moves_back_and_sends_the_secret_once(
     assert sum(b"hush" in frame for frame in sent) <= 1
     assert len(sent) <= 2
     assert len(endings) <= 1
+
+
+def test_protocol_with_a_reply_that_fits_two_requests_delivers_it_as_unknown() -> None:
+    registry = SubscriptionRegistry()
+    codec = MarketDataCodec(Secret("hush"), registry=registry)
+    sync = MarketDataSync(registry, codec)
+    registry.add("a", [SubscriptionKey(ChannelKey(channel), "A") for channel in ("quotes", "trades")], None)
+    two = StreamProtocol(codec, sync, now=0.0, login=10.0)
+    for frame in (WELCOME, AUTHENTICATED, b'{"type": "subscribed"}'):
+        assert two.receive(frame, 0.0) is None
+    said: list[Any] = list(two.sync_events)
+    assert [(each.topic, each.raw) for each in said] == [("unknown", b'{"type": "subscribed"}')]
+    assert state_of(two) is State.SUBSCRIBING
