@@ -81,6 +81,7 @@ LAYER_OF = {
     "doctor.findings": "rules",
     "doctor.openapi": "rules",
     "doctor.written_dialect": "rules",
+    "doctor.document_dialect": "rules",
     "doctor.our_contract": "public api",
     "recording": "rules",
     "recording.entries": "rules",

@@ -138,6 +138,7 @@ OWN_TEST: dict[str, str | tuple[str, ...]] = {
     "doctor/contract.py": "doctor/test_comparison.py",
     "doctor/findings.py": "doctor/test_comparison.py",
     "doctor/openapi.py": "doctor/test_openapi.py",
+    "doctor/document_dialect.py": "doctor/test_document_dialect.py",
     "doctor/written_dialect.py": "doctor/test_written_dialect.py",
     "recording/__init__.py": "recording/test_taps.py",
     "recording/entries.py": "recording/test_entries.py",

@@ -42,16 +42,23 @@ def doctor() -> None:
 
 @doctor.command(short_help="Compare with the vendor's OpenAPI document; needs no credentials.")
 @click.argument("source", metavar="FILE_OR_URL")
+@click.option(
+    "--dialect",
+    "dialect_file",
+    metavar="FILE",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Write the names and places of REST that the document describes there; the streams in it stay.",
+)
 @all_option
 @json_option
 @click.pass_context
-def spec(ctx: click.Context, *, source: str, shows_all: bool, as_json: bool) -> None:
+def spec(ctx: click.Context, *, source: str, dialect_file: Path | None, shows_all: bool, as_json: bool) -> None:
     """Compare with an OpenAPI document, a JSON file or an http or https address.
 
     It compares paths, methods, names, what is required, null, types, enumerated values, cursors and the form of errors.
     """
     findings: list[Finding] = []
-    _compare(source, findings)
+    _compare(source, findings, dialect_file)
     print_findings(findings, shows_all=shows_all, as_json=as_json)
     exit_with(ctx, findings)
 
@@ -301,7 +308,7 @@ async def _probe(
     from connecttrade_async.doctor.traffic import ShapeRecorder  # noqa: PLC0415 - most commands compare nothing
     from connecttrade_async.doctor.written_dialect import merge_stream  # noqa: PLC0415 - as below
 
-    written = Dialect.load(output.dialect_file) if output.dialect_file.exists() else None
+    written = _written(output.dialect_file)
     if chosen is None:
         async with open_client() as ct, ShapeRecorder(ct, output.traffic, with_values=output.with_values):
             probe, dialect = await probe_brokerage(ct, listen=listen, wait=wait)
@@ -318,6 +325,10 @@ async def _probe(
     echo_line(f"The dialect is in {output.dialect_file}, the redacted traffic in {output.traffic}.")
 
 
+def _written(path: Path) -> Dialect | None:
+    return Dialect.load(path) if path.exists() else None
+
+
 def _write(dialect: Dialect, path: Path) -> None:
     try:
         dialect.dump(path)
@@ -326,11 +337,16 @@ def _write(dialect: Dialect, path: Path) -> None:
 
 
 @in_event_loop
-async def _compare(source: str, findings: list[Finding]) -> None:
+async def _compare(source: str, findings: list[Finding], dialect_file: Path | None) -> None:
     from connecttrade_async.doctor.comparison import compare_operations  # noqa: PLC0415 - most commands compare nothing
+    from connecttrade_async.doctor.document_dialect import dialect_of_document  # noqa: PLC0415 - as above
     from connecttrade_async.doctor.document_source import read_document  # noqa: PLC0415 - as above
     from connecttrade_async.doctor.openapi import read_openapi  # noqa: PLC0415 - as above
     from connecttrade_async.doctor.our_contract import our_operations  # noqa: PLC0415 - as above
 
     theirs = read_openapi(await read_document(source))
     findings += compare_operations(our_operations(), theirs)
+    if dialect_file is not None:
+        written = _written(dialect_file) or Dialect.default
+        _write(dialect_of_document(our_operations(), theirs, written), dialect_file)
+        echo_line(f"The dialect is in {dialect_file}.")

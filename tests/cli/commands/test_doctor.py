@@ -60,6 +60,17 @@ def test_spec_prints_a_line_for_each_difference_and_fails(tmp_path: Path) -> Non
     assert len(objects) == len(result.stdout.splitlines())
 
 
+def test_spec_writes_the_dialect_that_the_document_describes(tmp_path: Path) -> None:
+    path, dialect = tmp_path / "document.json", tmp_path / "wire.toml"
+    path.write_text(DOCUMENT.read_text(encoding="utf-8").replace("redirect_url", "redirectUrl"), encoding="utf-8")
+    dialect.write_text("[brokerage]\ntag = 'ev'\n", encoding="utf-8")
+    result = spec(str(path), "--dialect", str(dialect))
+    assert f"The dialect is in {dialect}." in result.stderr
+    text = dialect.read_text(encoding="utf-8")
+    assert 'redirect_url = "redirectUrl"' in text
+    assert 'tag = "ev"' in text
+
+
 def test_spec_explains_what_is_no_document(tmp_path: Path) -> None:
     path = tmp_path / "document.yaml"
     path.write_text("openapi: 3.0.0\n", encoding="utf-8")
