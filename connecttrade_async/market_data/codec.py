@@ -64,10 +64,14 @@ __all__ = [
 
 UNKNOWN = datetime.min.replace(tzinfo=UTC)
 MAX_LEARNED = 16  # attempts of one connection to compile another form: each costs milliseconds
+MAX_SAID = 1000  # kept words of no known meaning; further ones are reported with each event
+TRADE_HOURS = tuple(word for word in HOURS if word != "all")  # which names a choice, and no trade's hours
 LISTS = ("subscriptions", "snapshot")
 SYMBOLS = ("symbol", "symbols", "underlying")
 NAMED = frozenset({*SYMBOLS, *LISTS, "channel", "bars"})  # members of which the texts are names, not words
 _OWN_NAMES = MarketDataNames()
+_HOURS_OR_NONE = (None, *TRADE_HOURS)
+_DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 log = logging.getLogger("connecttrade_async.streaming")
 
 
@@ -174,6 +178,7 @@ class MarketDataCodec(JsonCodec[Message]):
         "_lists",
         "_names",
         "_registry",
+        "_said",
         "awaited",
         "encoder",
         "learned",
@@ -207,6 +212,7 @@ class MarketDataCodec(JsonCodec[Message]):
         self._has_numbers = False
         self._known: dict[type, Callable[[Any], bool]] = {}
         self._attempts = 0
+        self._said: set[tuple[str, str, str]] = set()
         self._lists = {
             kind: FieldTable(dialect.names, kind, model.__struct_encode_fields__)
             for kind, model in (("subscriptions", Subscriptions), ("snapshot", Snapshot))
@@ -321,7 +327,17 @@ class MarketDataCodec(JsonCodec[Message]):
         reading = self._forms.read(frame, form)
         keep(reading.event, "raw", raw)
         self._learn(raw, reading)
-        return reading.event if not self.awaited else self._proving(reading.event)
+        events: Any = self._proving(reading.event) if self.awaited else reading.event
+        word = _strange_word(reading.event)
+        if word is None or word in self._said:
+            return events
+        if len(self._said) < MAX_SAID:
+            self._said.add(word)
+        name, value, rule = word
+        problem = f"{name} must be {rule}, got {value!r} for {reading.event.symbol}; feeds that select it by {name} do "
+        message = self.unknown(raw, f"{problem}not receive it; a Dialect can say what the word means")
+        log.warning("an event has a word of no known meaning: %s", message.problem)
+        return [*events, message] if isinstance(events, list) else [events, message]
 
     def _learn(self, raw: bytes, reading: Reading) -> None:
         """Compile the form of a frame that only the slow reading understood, and use it from here on."""
@@ -594,7 +610,7 @@ def _is_full_quote(quote: Quote) -> bool:
 
 
 def _is_full_trade(trade: Trade) -> bool:
-    return trade.price_text is not None and (trade.hours is None or trade.hours in HOURS)
+    return trade.price_text is not None and trade.hours in _HOURS_OR_NONE
 
 
 def _is_full_bar(bar: Bar) -> bool:
@@ -607,7 +623,19 @@ def _is_full_depth(depth: Depth) -> bool:
 
 
 def _is_full_chain(chain: OptionsChain) -> bool:
-    return chain.contracts[0].bid_price_text is not None if chain.contracts else False
+    if not chain.contracts or _strange_word(chain) is not None:
+        return False
+    return chain.contracts[0].bid_price_text is not None
+
+
+def _strange_word(event: MarketUpdate) -> tuple[str, str, str] | None:
+    """Return an option of an event that no feed can select: its name, its word and the rule; or None."""
+    if isinstance(event, Trade) and event.hours is not None and event.hours not in TRADE_HOURS:
+        return "hours", event.hours, f"one of {', '.join(TRADE_HOURS)}"
+    if isinstance(event, OptionsChain) and event.expiration_text is not None:
+        is_day = _DAY.fullmatch(event.expiration_text) is not None
+        return None if is_day else ("expiration", event.expiration_text, "a day as YYYY-MM-DD")
+    return None
 
 
 _CHECKS: dict[type, Callable[[Any], bool]] = {

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import msgspec
 import pytest
-from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import HealthCheck, Phase, given, settings, strategies as st
 
 from connecttrade_async import (
     ConfigurationError,
@@ -22,7 +22,7 @@ from connecttrade_async import (
     Secret,
 )
 from connecttrade_async.config import Timeouts
-from connecttrade_async.market_data.codec import MarketDataCodec, past_bars
+from connecttrade_async.market_data.codec import MAX_SAID, MarketDataCodec, past_bars
 from connecttrade_async.market_data.event_types import compiled_events
 from connecttrade_async.market_data.registry import ChannelKey, Query, SubscriptionKey, SubscriptionRegistry
 from connecttrade_async.market_data.subscription_sync import MarketDataSync, ReplyPolicy
@@ -204,7 +204,8 @@ def test_words_of_intervals_and_hours_fold_their_spelling() -> None:
             {"type": "bar", "symbol": "A", **BAR, "interval": "1 H", "startTime": AT, "volume": str(number)}
         )
         trade = one.receive({"type": "trade", "symbol": "A", "price": "1", "session": "REGULAR"})
-        other = one.receive({"type": "trade", "symbol": "A", "price": "1", "session": "Pre"})
+        found = one.receive({"type": "trade", "symbol": "A", "price": "1", "session": "Pre"})
+        other = found[0] if isinstance(found, list) else found
         assert (bar.interval, bar.start_time_text) == ("1h", AT)
         assert (trade.hours, other.hours) == ("regular", "Pre")
     assert isinstance(
@@ -606,3 +607,53 @@ async def test_symbols_that_no_confirmation_names_are_in_the_error_of_the_login(
                 if isinstance(event, StreamLost) and "not confirmed" in event.cause:
                     assert "not confirmed: quotes of MSFT" in event.cause
                     break
+
+
+WORDS = st.text("abcdefghijklmnop-0123456789", min_size=1, max_size=12)
+
+
+@given(words=st.lists(WORDS.filter(lambda word: word not in {"regular", "extended"}), min_size=1, max_size=5))
+def test_trades_with_a_strange_word_for_their_hours_are_delivered_and_said_once_a_word(words: list[str]) -> None:
+    one = Driver()
+    said: list[UnknownMessage] = []
+    for word in [*words, *words]:
+        found = one.receive({"type": "trade", "symbol": "A", "price": "1", "session": word})
+        events: list[Any] = found if isinstance(found, list) else [found]
+        assert events[0].hours == word
+        said.extend(events[1:])
+    assert len(said) == len(set(words))
+    assert all(
+        each.topic == "unknown" and "hours must be one of regular, extended, got" in each.problem for each in said
+    )
+
+
+@pytest.mark.parametrize("word", ["20261218", "18 DEC 26", "2026-12-18T00:00:00Z", "weekly", ""])
+def test_chains_with_a_strange_expiration_are_delivered_and_said_once_a_word(word: str) -> None:
+    one = Driver()
+    frame = {
+        "type": "options_chain",
+        "underlying": "A",
+        "contracts": [{"symbol": "A261218C00100000", "bid_price": "1"}],
+    }
+    for day in ("2026-12-18", None, "2027-01-15"):
+        assert one.receive({**frame, "expiration": day}).expiration_text == day
+    event, said = one.receive({**frame, "expiration": word})
+    assert event.expiration_text == word
+    assert f"got {word!r} for A" in said.problem
+    assert one.receive({**frame, "expiration": word}) == event
+
+
+def test_strange_words_beyond_the_bound_are_said_each_time() -> None:
+    one = Driver()
+    for number in range(MAX_SAID):
+        one.receive({"type": "trade", "symbol": "A", "price": "1", "session": f"w{number}"})
+    for _ in range(2):
+        assert len(one.receive({"type": "trade", "symbol": "A", "price": "1", "session": "more"})) == 2
+
+
+@pytest.mark.parametrize("interval", ["1M", "2m", "minute", ""])
+def test_bars_of_a_strange_interval_are_said_each_time(interval: str) -> None:
+    one = Driver()
+    for _ in range(2):
+        found = one.receive({"type": "bar", "symbol": "A", "interval": interval, "close": "1"})
+        assert isinstance(found, UnknownMessage)
