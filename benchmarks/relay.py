@@ -26,10 +26,10 @@ from redis.exceptions import RedisError
 
 from connecttrade_async import ConnectTrade, StreamLive
 from connecttrade_async.relay import Relay
-from connecttrade_async.relay.log import Position, encode_value
+from connecttrade_async.relay.log import LogPosition, encode_value
 from connecttrade_async.relay.outbox import Outbox
 from connecttrade_async.relay.redis import RedisAddress
-from connecttrade_async.relay.scripts import APPEND, DONE, Keys
+from connecttrade_async.relay.scripts import APPEND, DONE, RelayKeys
 from connecttrade_async.sandbox import Sandbox
 from feeder import an_update
 from interleave import Row, parser, ratios, row, show, turns
@@ -104,7 +104,7 @@ async def append_bare(url: str, count: int) -> float:
 
 async def append_ours(url: str, count: int) -> float:
     """Append as the leader does: from its outbox, fenced by the lease; return the entries per second."""
-    keys = Keys.of("bench", "client")
+    keys = RelayKeys.of("bench", "client")
     async with redis_client(url) as client:
         await client.set(keys.lease, "w:1")
     channel = RedisAddress(url).channel(keys, 10.0)
@@ -128,7 +128,7 @@ async def append_ours(url: str, count: int) -> float:
 async def stale_appends(url: str) -> float:
     """Append as a leader that was paused while another one acquired the lease; return the accepted entries."""
     await flush(url)
-    keys = Keys.of("stale", "client")
+    keys = RelayKeys.of("stale", "client")
     channel = RedisAddress(url).channel(keys, 10.0)
     async with redis_client(url) as client:
         await client.set(keys.lease, "other:2")
@@ -199,7 +199,7 @@ def follow(feeder: Server, url: str, followers: int, messages: int, rate: int) -
 async def begin_log(url: str) -> None:
     """Write a first entry, so that followers have a position before there is a leader."""
     async with redis_client(url) as client:
-        await client.xadd(Keys.of("ct", "client").log, {"epoch": "1 {}"}, id=str(Position(1, 0)))
+        await client.xadd(RelayKeys.of("ct", "client").log, {"epoch": "1 {}"}, id=str(LogPosition(1, 0)))
 
 
 def follower_rows(url: str, rounds: int, messages: int, rate: int) -> Iterator[Row]:

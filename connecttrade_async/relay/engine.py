@@ -19,9 +19,9 @@ from connecttrade_async.relay.scripts import ACQUIRE, DONE, FENCED, STANDBY
 
 if TYPE_CHECKING:
     from connecttrade_async.relay.fanout import PositionedFanout
-    from connecttrade_async.relay.log import Position
+    from connecttrade_async.relay.log import LogPosition
     from connecttrade_async.relay.redis import RedisAddress, RedisChannel
-    from connecttrade_async.relay.scripts import Keys
+    from connecttrade_async.relay.scripts import RelayKeys
     from connecttrade_async.relay.settings import RelaySettings
     from connecttrade_async.secret import Secret
     from connecttrade_async.streaming.config import StreamCounters, Upstream
@@ -58,10 +58,10 @@ class RelayEngine:
         upstream: Upstream,
         *,
         address: RedisAddress,
-        keys: Keys,
+        keys: RelayKeys,
         settings: RelaySettings,
         fanout: PositionedFanout,
-        since: Position | None,
+        since: LogPosition | None,
         secrets: tuple[Secret, ...],
     ) -> None:
         self._worker = worker

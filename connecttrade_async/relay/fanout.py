@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from connecttrade_async.models.events import Gap
-    from connecttrade_async.relay.log import Position
+    from connecttrade_async.relay.log import LogPosition
     from connecttrade_async.streaming.subscriptions import Subscription
 
 __all__ = ["PositionedFanout"]
@@ -30,8 +30,8 @@ class Published(NamedTuple):
     """
 
     event: Any
-    before: Position | None
-    at: Position | None
+    before: LogPosition | None
+    at: LogPosition | None
 
 
 class PositionedFanout(Fanout):
@@ -48,13 +48,13 @@ class PositionedFanout(Fanout):
 
     def __init__(self, wall: Callable[[], datetime]) -> None:
         super().__init__(wall)
-        self.latest: Position | None = None
+        self.latest: LogPosition | None = None
         # By identity, since two equal events have two positions.
         self._published: dict[int, Published] = {}
         self._limit = MIN_PRUNED
-        self._unsubscribed: dict[Subscription, Position | None] = {}
+        self._unsubscribed: dict[Subscription, LogPosition | None] = {}
 
-    def publish_at(self, event: Any, position: Position | None) -> None:  # noqa: ANN401 - an Event
+    def publish_at(self, event: Any, position: LogPosition | None) -> None:  # noqa: ANN401 - an Event
         """Deliver the event of an entry; never waits."""
         self._remember(event, position)
         self.publish(event)
@@ -66,7 +66,7 @@ class PositionedFanout(Fanout):
         self.publish_to_all(gap)
 
     @property
-    def position(self) -> Position | None:
+    def position(self) -> LogPosition | None:
         """The position up to which every subscription has received all its events, or None before the first entry.
 
         Events in the queue of a subscription are behind it. A subscription that ended because it was too slow holds
@@ -95,7 +95,7 @@ class PositionedFanout(Fanout):
             self._unsubscribed.pop(subscription, None)
         super().unsubscribe(subscription)
 
-    def _position_of(self, subscription: Subscription, otherwise: Position | None) -> Position | None:
+    def _position_of(self, subscription: Subscription, otherwise: LogPosition | None) -> LogPosition | None:
         oldest, has_queued = otherwise, False
         for published in self._queued(subscription):
             oldest = published.before if not has_queued else _earlier(oldest, published.before)
@@ -110,7 +110,7 @@ class PositionedFanout(Fanout):
             if published is not None and published.event is event:
                 yield published
 
-    def _remember(self, event: Any, position: Position | None) -> None:  # noqa: ANN401 - an Event
+    def _remember(self, event: Any, position: LogPosition | None) -> None:  # noqa: ANN401 - an Event
         self._published[id(event)] = Published(event, self.latest, position)
         if len(self._published) > self._limit:
             self._unsubscribed = {each: last for each, last in self._unsubscribed.items() if each.is_too_slow}
@@ -121,5 +121,5 @@ class PositionedFanout(Fanout):
             self._limit = 2 * len(kept) + MIN_PRUNED
 
 
-def _earlier(one: Position | None, other: Position | None) -> Position | None:
+def _earlier(one: LogPosition | None, other: LogPosition | None) -> LogPosition | None:
     return None if one is None or other is None else min(one, other)

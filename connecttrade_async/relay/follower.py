@@ -13,7 +13,7 @@ from connecttrade_async.errors import RelayError
 from connecttrade_async.models.events import Gap, StreamConnecting, StreamLive, StreamLost, UnknownMessage
 from connecttrade_async.pacing import full_jitter_delays
 from connecttrade_async.relay.alarm import Alarm
-from connecttrade_async.relay.log import EPOCH, FOREIGN, LEFT, LogReader, LogView, Missed, Position, decode_entry
+from connecttrade_async.relay.log import EPOCH, FOREIGN, LEFT, LogPosition, LogReader, LogSnapshot, Missed, decode_entry
 from connecttrade_async.streaming.config import StreamCounters, StreamLag
 
 if TYPE_CHECKING:
@@ -84,9 +84,9 @@ class Follower:
         self._on_live = on_live
         self._on_free = on_free
         self._alarm = Alarm(clock)
-        self._view = LogView(None)
+        self._view = LogSnapshot(None)
         self._viewed_at = -math.inf
-        self._first_view: tuple[float, LogView] | None = None
+        self._first_view: tuple[float, LogSnapshot] | None = None
         self._confirmed_until = -math.inf
         self._timer: Timer | None = None
         self._problem = ""
@@ -125,7 +125,7 @@ class Follower:
                 self._timer.cancel()
             await self._channel.aclose()
 
-    async def _attach(self) -> Position:
+    async def _attach(self) -> LogPosition:
         """Look at the log and return the position behind which to read."""
         has_history = self._reader.position is not None
         sent_at = self._clock.now()
@@ -143,7 +143,7 @@ class Follower:
         self._on_view(view, sent_at)
         return cursor
 
-    async def _follow(self, cursor: Position) -> None:
+    async def _follow(self, cursor: LogPosition) -> None:
         while True:
             rows = await self._channel.read(cursor, self._count, self._period)
             if rows:
@@ -158,7 +158,7 @@ class Follower:
                         self._publish_gap(missed)
                 self._on_view(view, sent_at)
 
-    def _receive(self, rows: Rows) -> Position | None:
+    def _receive(self, rows: Rows) -> LogPosition | None:
         """Process entries in order; return the position of the last one."""
         reader, deliver, take = self._reader, self._deliver, self._reader.take
         self.counters.last_message = self._clock.now()
@@ -177,7 +177,7 @@ class Follower:
         average = size // len(rows) + 1
         self._count = max(MIN_COUNT, min(MAX_COUNT, self._count * 2, READ_BYTES // average))
         self._first_view = None
-        return Position.parse(rows[-1][0])
+        return LogPosition.parse(rows[-1][0])
 
     def _receive_other(self, entry_id: bytes, kind: bytes, fields: list[bytes]) -> bytes | None:
         received = self._reader.receive(decode_entry(entry_id, fields))
@@ -224,7 +224,7 @@ class Follower:
 
     # The state.
 
-    def _on_view(self, view: LogView, sent_at: float) -> None:
+    def _on_view(self, view: LogSnapshot, sent_at: float) -> None:
         self._view, self._viewed_at = view, sent_at
         self.counters.leader = view.leader
         if view.leader is None:
@@ -236,7 +236,7 @@ class Follower:
             self._confirmed_until = sent_at + view.remaining / 1000
         self._update()
 
-    def _is_proved(self, view: LogView, sent_at: float) -> bool:
+    def _is_proved(self, view: LogSnapshot, sent_at: float) -> bool:
         """Return whether the leader has written or renewed since the connection was opened."""
         if self._first_view is None:
             return True

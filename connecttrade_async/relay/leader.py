@@ -20,7 +20,7 @@ from connecttrade_async.models.events import Gap, StreamLive, StreamLost, Unknow
 from connecttrade_async.pacing import equal_jitter_delays, full_jitter_delays
 from connecttrade_async.relay.alarm import Alarm
 from connecttrade_async.relay.lease import Lease
-from connecttrade_async.relay.log import LIVE, LOST, MARK, Control, Position, encode_control, encode_value
+from connecttrade_async.relay.log import LIVE, LOST, MARK, Control, LogPosition, encode_control, encode_value
 from connecttrade_async.relay.outbox import Outbox
 from connecttrade_async.relay.scripts import ACQUIRE, APPEND, DONE, FENCED, RELEASE, RENEW, SHORT
 from connecttrade_async.secret import MASK, secret_forms
@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     from connecttrade_async.streaming.config import StreamConfig, Upstream
     from connecttrade_async.streaming.protocol import Closed, StreamProtocol, TopicCodec
 
-__all__ = ["Leadership", "Outcome", "encode_claim"]
+__all__ = ["Leadership", "LeadershipEnd", "encode_claim"]
 
 BUFFER_BYTES = 64 << 20
 BUFFER_SECONDS = 30.0
@@ -55,7 +55,7 @@ ANOTHER_CLIENT = "a client outside the relay took the session"
 log = logging.getLogger("connecttrade_async.relay")
 
 
-class Outcome(NamedTuple):
+class LeadershipEnd(NamedTuple):
     """How a leadership ended.
 
     Attributes:
@@ -79,7 +79,7 @@ class StandDownError(ConnectTradeError):
 MASKED = MASK.encode()
 
 
-class FencedCodec:
+class LeaseFencedCodec:
     """A codec that encodes the login only while the lease is held.
 
     A worker that was stopped between opening a WebSocket and its login would otherwise end the session of the next
@@ -296,10 +296,10 @@ class Leadership:
         self._renewed = asyncio.Event()
         self._outbox = Outbox(lease.epoch, max_bytes=BUFFER_BYTES, max_seconds=BUFFER_SECONDS)
         self._fanout = LogFanout(self._put, secrets, clock)
-        self._ages: deque[tuple[float, Position]] = deque([(clock.now(), Position(lease.epoch, 0))])
+        self._ages: deque[tuple[float, LogPosition]] = deque([(clock.now(), LogPosition(lease.epoch, 0))])
         self._is_confirmed = True
         self._has_failed = False
-        self._codec = FencedCodec(upstream.codec, self._check_lease)
+        self._codec = LeaseFencedCodec(upstream.codec, self._check_lease)
         self._make_protocol = upstream.make_protocol
         self._standby = upstream.config.reconnect.standby
         self._release_timeout = upstream.config.timeouts.close / 2
@@ -311,7 +311,7 @@ class Leadership:
         )
         self.supervisor = SessionSupervisor(config, is_first=is_first)
 
-    async def run(self) -> Outcome:
+    async def run(self) -> LeadershipEnd:
         """Lead until the lease is lost or the session ends for good; then release the lease.
 
         Cancelling closes the session and releases the lease.
@@ -321,30 +321,30 @@ class Leadership:
         try:
             await asyncio.wait([session, writer], return_when=asyncio.FIRST_COMPLETED)
         except asyncio.CancelledError:
-            await self._close(session, writer, Outcome("the leader was closed"))
+            await self._close(session, writer, LeadershipEnd("the leader was closed"))
             raise
         outcome = self._outcome(session, writer)
         await self._close(session, writer, outcome)
         return outcome
 
-    def _outcome(self, session: asyncio.Task[None], writer: asyncio.Task[None]) -> Outcome:
+    def _outcome(self, session: asyncio.Task[None], writer: asyncio.Task[None]) -> LeadershipEnd:
         if writer.done():
             failure = writer.exception()
             if isinstance(failure, StandDownError):
-                return Outcome(str(failure))
+                return LeadershipEnd(str(failure))
             if failure is not None:
                 raise failure
         if not session.done():
-            return Outcome("the leader was closed")
+            return LeadershipEnd("the leader was closed")
         error = self.supervisor.error
         if isinstance(error, SessionTakenError):
             is_held = self._lease.is_held(self._clock.now())
-            return Outcome(ANOTHER_CLIENT if is_held else "another leader took the session")
+            return LeadershipEnd(ANOTHER_CLIENT if is_held else "another leader took the session")
         if isinstance(error, StandDownError):
-            return Outcome(str(error))
-        return Outcome("the session of the leader has ended", error)
+            return LeadershipEnd(str(error))
+        return LeadershipEnd("the session of the leader has ended", error)
 
-    async def _close(self, session: asyncio.Task[None], writer: asyncio.Task[None], outcome: Outcome) -> None:
+    async def _close(self, session: asyncio.Task[None], writer: asyncio.Task[None], outcome: LeadershipEnd) -> None:
         """Close the session, then release the lease if it is still held."""
         writer.cancel()
         session.cancel()
@@ -376,7 +376,7 @@ class Leadership:
                 self._lease.owner,
                 self._settings.keep_ms,
                 self._settings.keep.events,
-                str(Position(last.epoch, last.sequence + 1)),
+                str(LogPosition(last.epoch, last.sequence + 1)),
                 value,
                 standby if cause == ANOTHER_CLIENT else 0,
             )
@@ -503,7 +503,7 @@ class Leadership:
         epoch = int(acquired.text)
         self._outbox.acknowledge(acquired.number)
         self._outbox.begin_epoch(epoch)
-        self._ages.append((now, Position(epoch, 0)))
+        self._ages.append((now, LogPosition(epoch, 0)))
         self._set_lease(Lease(worker=self._lease.worker, epoch=epoch, ttl=self._lease.ttl, sent_at=now))
         log.info("the leader continues in a new epoch", extra={"epoch": epoch, "after": str(last)})
 

@@ -32,11 +32,11 @@ __all__ = [
     "LOST",
     "MARK",
     "Control",
-    "Entry",
+    "LogEntry",
+    "LogPosition",
     "LogReader",
-    "LogView",
+    "LogSnapshot",
     "Missed",
-    "Position",
     "Received",
     "decode_entry",
     "encode_control",
@@ -54,7 +54,7 @@ _ID = re.compile(r"(0|[1-9][0-9]{0,19})-(0|[1-9][0-9]{0,19})")
 NEW_LEADER = "the relay has a new leader"
 
 
-class Position(NamedTuple):
+class LogPosition(NamedTuple):
     """The id of an entry of the log.
 
     Attributes:
@@ -66,7 +66,7 @@ class Position(NamedTuple):
     sequence: int
 
     @classmethod
-    def parse(cls, text: str | bytes) -> Position | None:
+    def parse(cls, text: str | bytes) -> LogPosition | None:
         """Return the position that a text names, or None if it has another form."""
         found = _ID.fullmatch(text if isinstance(text, str) else text.decode("utf-8", "replace"))
         return None if found is None else cls(int(found[1]), int(found[2]))
@@ -101,7 +101,7 @@ class Control(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 _CONTROL = msgspec.json.Decoder(Control)
 
 
-class Entry(NamedTuple):
+class LogEntry(NamedTuple):
     """One entry of the log.
 
     Attributes:
@@ -112,14 +112,14 @@ class Entry(NamedTuple):
         control: the payload of an entry of the relay itself.
     """
 
-    position: Position
+    position: LogPosition
     kind: bytes
     at: int = 0
     payload: bytes = b""
     control: Control = Control()
 
 
-class LogView(NamedTuple):
+class LogSnapshot(NamedTuple):
     """The log and the lease at one moment, as one script returns them.
 
     Attributes:
@@ -134,7 +134,7 @@ class LogView(NamedTuple):
         last_at: the time of the last entry, in milliseconds since 1970; 0 if it is unknown.
     """
 
-    top: Position | None
+    top: LogPosition | None
     is_live: bool = False
     leader: str | None = None
     epoch: int | None = None
@@ -189,27 +189,27 @@ def encode_control(at: int, control: Control) -> bytes:
     return encode_value(at, msgspec.json.encode(control))
 
 
-def decode_entry(entry_id: bytes, fields: Sequence[bytes]) -> Entry:
+def decode_entry(entry_id: bytes, fields: Sequence[bytes]) -> LogEntry:
     """Return an entry of the log; its kind is ``FOREIGN`` unless the relay wrote it.
 
     Args:
         entry_id: the id, as Redis returns it.
         fields: the names and values of its fields, in turn.
     """
-    position = Position.parse(entry_id) or Position(0, 0)
+    position = LogPosition.parse(entry_id) or LogPosition(0, 0)
     kind, value = (fields[0], fields[1]) if len(fields) == 2 else (FOREIGN, b"")  # noqa: PLR2004 - one name, one value
     at, _, payload = value.partition(b" ")
     if not at.isdigit() or int(at) > MAX_PART or not position.is_usable:
-        return Entry(position, FOREIGN)
+        return LogEntry(position, FOREIGN)
     if kind in EVENTS:
-        return Entry(position, kind, int(at), payload)
+        return LogEntry(position, kind, int(at), payload)
     try:
         control = _CONTROL.decode(payload)
     except (msgspec.MsgspecError, UnicodeDecodeError):
-        return Entry(position, FOREIGN)
+        return LogEntry(position, FOREIGN)
     if kind not in CONTROLS or (kind == EPOCH) != (position.sequence == 0):
-        return Entry(position, FOREIGN)
-    return Entry(position, kind, int(at), control=control)
+        return LogEntry(position, FOREIGN)
+    return LogEntry(position, kind, int(at), control=control)
 
 
 class LogReader:
@@ -227,7 +227,7 @@ class LogReader:
 
     __slots__ = ("_expected", "_has_history", "_missing", "cause", "is_live", "last_at", "position")
 
-    def __init__(self, position: Position | None = None) -> None:
+    def __init__(self, position: LogPosition | None = None) -> None:
         self.position = position
         self.is_live = False
         self.cause = ""
@@ -238,7 +238,7 @@ class LogReader:
         self._expected = b""
         self._move(position)
 
-    def attach(self, view: LogView) -> tuple[Position, Missed | None]:
+    def attach(self, view: LogSnapshot) -> tuple[LogPosition, Missed | None]:
         """Begin to read, or continue after a lost connection.
 
         Args:
@@ -251,11 +251,11 @@ class LogReader:
         if self.position is None:
             self._move(top)
             self._set_live(is_live=view.is_live)
-            return top or Position(0, 0), None
+            return top or LogPosition(0, 0), None
         if top is None or top >= self.position:
             if top == self.position and self._missing is None:
                 self._set_live(is_live=view.is_live)
-            return self.position if top is not None else Position(0, 0), None
+            return self.position if top is not None else LogPosition(0, 0), None
         if not self.is_reset(view):
             # The log lost entries that this reader has. Its leader continues behind them, so nothing is missing here.
             return top, None
@@ -264,7 +264,7 @@ class LogReader:
         self._set_live(is_live=view.is_live)
         return top, self._close_gap(view.now)
 
-    def is_reset(self, view: LogView) -> bool:
+    def is_reset(self, view: LogSnapshot) -> bool:
         """Return whether the log ends below the position, under a leader of an earlier epoch."""
         if self.position is None or view.top is None or view.epoch is None:
             return False
@@ -283,12 +283,12 @@ class LogReader:
         if not space or not at.isdigit() or self._missing is not None:
             return None
         epoch, sequence = self.position
-        self.position = Position(epoch, sequence + 1)
+        self.position = LogPosition(epoch, sequence + 1)
         self._expected = b"%d-%d" % (epoch, sequence + 2)
         self.last_at = int(at)
         return payload
 
-    def receive(self, entry: Entry) -> Received:
+    def receive(self, entry: LogEntry) -> Received:
         """Receive an entry of any kind."""
         before, now = self.position, entry.position
         if before is not None and now.epoch == before.epoch and now.sequence <= before.sequence:
@@ -313,20 +313,20 @@ class LogReader:
         self.last_at = entry.at
         return Received(self._close_gap(entry.at), entry.payload if entry.kind in EVENTS else None)
 
-    def _on_epoch(self, entry: Entry) -> Received:
+    def _on_epoch(self, entry: LogEntry) -> Received:
         before, control = self.position, entry.control
-        after = None if control.after is None else Position.parse(control.after)
+        after = None if control.after is None else LogPosition.parse(control.after)
         self.last_at, last_at = entry.at, self.last_at
         if before is not None and after is not None and before.epoch == after.epoch and before >= after:
             # Entries of the buffer that this reader had from the old epoch follow again: they are skipped by number.
-            self._move(Position(entry.position.epoch, before.sequence - after.sequence))
+            self._move(LogPosition(entry.position.epoch, before.sequence - after.sequence))
             return Received(self._close_gap(entry.at))
         self._move(entry.position)
         self._open_gap(NEW_LEADER, last_at)
         self._set_live(is_live=control.is_live, cause=NEW_LEADER)
         return Received(self._close_gap(entry.at))
 
-    def _move(self, position: Position | None) -> None:
+    def _move(self, position: LogPosition | None) -> None:
         self.position = position
         if position is not None:
             self._expected = b"%d-%d" % (position.epoch, position.sequence + 1)

@@ -6,7 +6,7 @@ from collections import deque
 from itertools import islice
 from typing import NamedTuple
 
-from connecttrade_async.relay.log import LEFT, LIVE, LOST, Position
+from connecttrade_async.relay.log import LEFT, LIVE, LOST, LogPosition
 
 __all__ = ["Batch", "Outbox"]
 
@@ -22,14 +22,14 @@ class Batch(NamedTuple):
         state: the last kind among them that says whether the session is live, or None.
     """
 
-    first: Position
+    first: LogPosition
     entries: tuple[tuple[bytes, bytes], ...]
     state: bytes | None
 
     @property
-    def last(self) -> Position:
+    def last(self) -> LogPosition:
         """The id of the last one."""
-        return Position(self.first.epoch, self.first.sequence + len(self.entries) - 1)
+        return LogPosition(self.first.epoch, self.first.sequence + len(self.entries) - 1)
 
 
 class Outbox:
@@ -50,7 +50,7 @@ class Outbox:
     __slots__ = ("_bytes", "_entries", "_max_bytes", "_max_seconds", "acknowledged", "is_live")
 
     def __init__(self, epoch: int, *, max_bytes: int, max_seconds: float) -> None:
-        self.acknowledged = Position(epoch, 0)
+        self.acknowledged = LogPosition(epoch, 0)
         self.is_live = False
         self._max_bytes, self._max_seconds = max_bytes, max_seconds
         self._entries: deque[tuple[bytes, bytes, float]] = deque()
@@ -79,7 +79,7 @@ class Outbox:
             state = kind if kind in (LIVE, LOST, LEFT) else state
         if not entries:
             return None
-        return Batch(Position(self.acknowledged.epoch, self.acknowledged.sequence + 1), tuple(entries), state)
+        return Batch(LogPosition(self.acknowledged.epoch, self.acknowledged.sequence + 1), tuple(entries), state)
 
     def acknowledge(self, sequence: int) -> None:
         """Remove the entries up to this number: the log has them."""
@@ -88,7 +88,7 @@ class Outbox:
             self._bytes -= len(value) + ENTRY_BYTES
             if kind in (LIVE, LOST, LEFT):
                 self.is_live = kind == LIVE
-            self.acknowledged = Position(self.acknowledged.epoch, self.acknowledged.sequence + 1)
+            self.acknowledged = LogPosition(self.acknowledged.epoch, self.acknowledged.sequence + 1)
 
     @property
     def is_unbroken(self) -> bool:
@@ -101,7 +101,7 @@ class Outbox:
 
     def begin_epoch(self, epoch: int) -> None:
         """Continue in a new epoch: the entries that are not acknowledged get the ids from ``(epoch, 1)`` on."""
-        self.acknowledged = Position(epoch, 0)
+        self.acknowledged = LogPosition(epoch, 0)
 
     def is_over(self, now: float) -> bool:
         """Return whether the entries exceed the bounds."""

@@ -16,8 +16,8 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
 from connecttrade_async.errors import ConfigurationError, RelayError
-from connecttrade_async.relay.log import LogView, Position
-from connecttrade_async.relay.scripts import PROBE, VIEW, Keys, Script
+from connecttrade_async.relay.log import LogPosition, LogSnapshot
+from connecttrade_async.relay.scripts import PROBE, VIEW, RelayKeys, Script
 from connecttrade_async.secret import Secret, redact, without_frames
 
 if TYPE_CHECKING:
@@ -131,7 +131,7 @@ class RedisAddress:
             }
         )
 
-    def channel(self, keys: Keys, timeout: float) -> RedisChannel:
+    def channel(self, keys: RelayKeys, timeout: float) -> RedisChannel:
         """Return a channel to the server that opens its connection with its first call.
 
         Args:
@@ -176,7 +176,7 @@ class RedisChannel:
 
     __slots__ = ("_address", "_connection", "_keys", "_timeout")
 
-    def __init__(self, address: RedisAddress, keys: Keys, timeout: float) -> None:
+    def __init__(self, address: RedisAddress, keys: RelayKeys, timeout: float) -> None:
         self._address = address
         self._keys = keys
         self._timeout = min(timeout, MAX_TIMEOUT)
@@ -193,7 +193,7 @@ class RedisChannel:
         word, text, number = await self._run(script, self._keys, *arguments)
         return Reply(word, text.decode("utf-8", "replace"), number)
 
-    async def view(self) -> LogView:
+    async def view(self) -> LogSnapshot:
         """Return the log and the lease now.
 
         Raises:
@@ -203,8 +203,8 @@ class RedisChannel:
         _, top, state, owner, remaining, standby, now, entries, last_at = answer
         worker, _, epoch = owner.decode("utf-8", "replace").rpartition(":")
         is_owned = epoch.isdigit()
-        return LogView(
-            top=Position.parse(top),
+        return LogSnapshot(
+            top=LogPosition.parse(top),
             is_live=state == b"live",
             leader=worker if is_owned else None,
             epoch=int(epoch) if is_owned else None,
@@ -215,7 +215,7 @@ class RedisChannel:
             last_at=last_at,
         )
 
-    async def read(self, after: Position, count: int, block: float) -> Rows:
+    async def read(self, after: LogPosition, count: int, block: float) -> Rows:
         """Return the entries behind a position, in order; wait for the first one.
 
         Args:

@@ -10,8 +10,8 @@ import msgspec
 
 from connecttrade_async.errors import ConfigurationError, shown
 from connecttrade_async.ids import new_order_id
-from connecttrade_async.relay.log import Position
-from connecttrade_async.relay.scripts import Keys
+from connecttrade_async.relay.log import LogPosition
+from connecttrade_async.relay.scripts import RelayKeys
 from connecttrade_async.relay.settings import Keep, RelaySettings
 from connecttrade_async.secret import Secret
 
@@ -97,7 +97,7 @@ class Relay:
         Raises:
             RelayError: the server could not be used.
         """
-        channel = self._address.channel(Keys.of(self._settings.prefix, client_id), STATUS_TIMEOUT)
+        channel = self._address.channel(RelayKeys.of(self._settings.prefix, client_id), STATUS_TIMEOUT)
         try:
             view = await channel.view()
         finally:
@@ -121,10 +121,10 @@ class Relay:
         """
         position = None
         if since is not None:
-            position = Position.parse(since) if _is_text(since) else None
+            position = LogPosition.parse(since) if _is_text(since) else None
             if position is None or not position.is_usable:
                 raise ConfigurationError(f"since must be a position of the stream, got {shown(since)}")
-        keys = Keys.of(self._settings.prefix, client_id)
+        keys = RelayKeys.of(self._settings.prefix, client_id)
         secrets = (client_secret, *self._address.secrets)
         return BoundRelay(self._address, keys, self._settings, position, secrets)
 
@@ -151,9 +151,9 @@ class BoundRelay:
     def __init__(
         self,
         address: RedisAddress,
-        keys: Keys,
+        keys: RelayKeys,
         settings: RelaySettings,
-        since: Position | None,
+        since: LogPosition | None,
         secrets: tuple[Secret, ...],
     ) -> None:
         self._address = address

@@ -1,6 +1,6 @@
 """The scripts that Redis runs, each as one atomic step, and the names of the keys that they use.
 
-Every script takes the same five keys, in the order of ``Keys``. Each answers with a list that begins with one of the
+Every script takes the same five keys, in the order of ``RelayKeys``. Each answers with a list that begins with one of the
 words below. No script uses a client's clock.
 """
 
@@ -21,7 +21,7 @@ __all__ = [
     "SHORT",
     "STANDBY",
     "VIEW",
-    "Keys",
+    "RelayKeys",
     "Script",
 ]
 
@@ -37,7 +37,7 @@ SHORT = b"SHORT"
 """The lease is held, but the log lacks entries that it has acknowledged; nothing was done."""
 
 
-class Keys(NamedTuple):
+class RelayKeys(NamedTuple):
     """The keys of one relay, all in one hash slot.
 
     Attributes:
@@ -55,7 +55,7 @@ class Keys(NamedTuple):
     standby: str
 
     @classmethod
-    def of(cls, prefix: str, client_id: str) -> Keys:
+    def of(cls, prefix: str, client_id: str) -> RelayKeys:
         """Return the keys of a client. They hold a digest of its id, not the id."""
         digest = sha256(client_id.encode()).hexdigest()[:16]
         return cls(*(f"{{{prefix}:{digest}}}:{name}" for name in cls._fields))

@@ -9,7 +9,7 @@ from connecttrade_async import SlowConsumerError
 from connecttrade_async.models.events import Gap, OrderUpdate
 from connecttrade_async.models.orders import Order
 from connecttrade_async.relay.fanout import MIN_PRUNED, PositionedFanout
-from connecttrade_async.relay.log import Position
+from connecttrade_async.relay.log import LogPosition
 from connecttrade_async.streaming.filters import EventFilter
 from connecttrade_async.streaming.subscriptions import Capacity
 from manual_clock import BEGIN
@@ -24,8 +24,8 @@ def order(number: int) -> OrderUpdate:
     return OrderUpdate(user_id="u", account_id="a", order=Order(order_id="o", symbol=f"S{number}"), raw=b"{}")
 
 
-def at(number: int) -> Position:
-    return Position(7, number)
+def at(number: int) -> LogPosition:
+    return LogPosition(7, number)
 
 
 def fanout_of(*, start: int | None = 0) -> PositionedFanout:

@@ -20,9 +20,9 @@ from connecttrade_async.relay.log import (
     LOST,
     MARK,
     Control,
+    LogPosition,
     LogReader,
-    LogView,
-    Position,
+    LogSnapshot,
     decode_entry,
     encode_control,
     encode_value,
@@ -43,22 +43,22 @@ class Store:
 
     def __init__(self, used: set[int]) -> None:
         self.used = used
-        self.entries: list[tuple[Position, Fields]] = []
+        self.entries: list[tuple[LogPosition, Fields]] = []
         self.owner: str | None = None
         self.epoch = 0
         self.is_live = False
         self.clock = 100
-        self.after = Position(0, 0)
+        self.after = LogPosition(0, 0)
 
     @property
-    def top(self) -> Position | None:
+    def top(self) -> LogPosition | None:
         return self.entries[-1][0] if self.entries else None
 
-    def view(self) -> LogView:
+    def view(self) -> LogSnapshot:
         epoch = None if self.owner is None else int(self.owner.rpartition(":")[2])
-        return LogView(self.top, self.is_live, self.owner, epoch, now=self.clock)
+        return LogSnapshot(self.top, self.is_live, self.owner, epoch, now=self.clock)
 
-    def acquire(self, worker: str, after: Position | None, *, is_live: bool) -> int | None:
+    def acquire(self, worker: str, after: LogPosition | None, *, is_live: bool) -> int | None:
         if self.owner is not None and self.owner.rpartition(":")[0] != worker:
             return None
         self.clock += 1
@@ -74,10 +74,10 @@ class Store:
             self.after = after
         self.owner, self.is_live = f"{worker}:{self.epoch}", is_live
         control = Control(by=worker, after=None if after is None else str(after), is_live=is_live)
-        self.entries.append((Position(self.epoch, 0), (EPOCH, encode_control(self.clock, control))))
+        self.entries.append((LogPosition(self.epoch, 0), (EPOCH, encode_control(self.clock, control))))
         return self.epoch
 
-    def append(self, owner: str, first: Position, entries: tuple[Fields, ...], state: bytes | None) -> str:
+    def append(self, owner: str, first: LogPosition, entries: tuple[Fields, ...], state: bytes | None) -> str:
         if self.owner != owner:
             return "fenced"
         top = self.top
@@ -89,7 +89,7 @@ class Store:
         if done > len(entries):
             return "foreign"
         for number, fields in list(enumerate(entries))[done:]:
-            self.entries.append((Position(first.epoch, first.sequence + number), fields))
+            self.entries.append((LogPosition(first.epoch, first.sequence + number), fields))
         if state is not None:
             self.is_live = state == LIVE
         return "done"
@@ -117,13 +117,13 @@ class Worker:
 class Follower:
     """A reader with what it has received: the numbers of events, and gaps."""
 
-    def __init__(self, position: Position | None, received: list[int]) -> None:
+    def __init__(self, position: LogPosition | None, received: list[int]) -> None:
         self.reader = LogReader(position)
         self.received = received
-        self.cursor = Position(0, 0)
+        self.cursor = LogPosition(0, 0)
         self.has_read = False
 
-    def attach(self, view: LogView) -> None:
+    def attach(self, view: LogSnapshot) -> None:
         self.cursor, missed = self.reader.attach(view)
         if missed is not None:
             self.received.append(GAP)
@@ -304,8 +304,8 @@ class Relay(RuleBasedStateMachine):
     @rule(above=st.integers(1, 3))
     def write_foreign(self, above: int) -> None:
         self.write()
-        top = self.store.top or Position(1, 0)
-        self.store.entries.append((Position(top.epoch + above, 0), (b"", b"")))
+        top = self.store.top or LogPosition(1, 0)
+        self.store.entries.append((LogPosition(top.epoch + above, 0), (b"", b"")))
 
     @rule(number=st.integers(0, 2), count=st.integers(1, 10))
     def read(self, number: int, count: int) -> None:

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from connecttrade_async.relay.log import LIVE, LOST, Position
+from connecttrade_async.relay.log import LIVE, LOST, LogPosition
 from connecttrade_async.relay.outbox import ENTRY_BYTES, Outbox
 
 
@@ -20,10 +20,10 @@ def test_batch_is_the_same_until_it_is_acknowledged() -> None:
     batch = outbox.batch(2, 1000)
     assert batch is not None
     assert batch == outbox.batch(2, 1000)
-    assert (batch.first, batch.last) == (Position(7, 1), Position(7, 2))
+    assert (batch.first, batch.last) == (LogPosition(7, 1), LogPosition(7, 2))
     assert batch.entries == ((b"orders", b"a"), (b"orders", b"b"))
     outbox.acknowledge(batch.last.sequence)
-    assert outbox.acknowledged == Position(7, 2)
+    assert outbox.acknowledged == LogPosition(7, 2)
     assert len(outbox) == 1
 
 
@@ -42,7 +42,7 @@ def test_new_epoch_numbers_the_entries_that_are_not_acknowledged() -> None:
     outbox.begin_epoch(9)
     again = outbox.batch(10, 1000)
     assert again is not None
-    assert (again.first, again.entries) == (Position(9, 1), ((b"orders", b"b"),))
+    assert (again.first, again.entries) == (LogPosition(9, 1), ((b"orders", b"b"),))
 
 
 def test_outbox_is_live_as_the_acknowledged_entries_say() -> None:

@@ -14,9 +14,9 @@ from redis.asyncio.sentinel import SentinelConnectionPool
 
 from connecttrade_async import RelayError
 from connecttrade_async.relay import Relay
-from connecttrade_async.relay.log import Position
+from connecttrade_async.relay.log import LogPosition
 from connecttrade_async.relay.redis import RedisAddress
-from connecttrade_async.relay.scripts import APPEND, DONE, Keys, Script
+from connecttrade_async.relay.scripts import APPEND, DONE, RelayKeys, Script
 from connecttrade_async.sandbox import Sandbox
 from redis_server import RedisServer, free_port, needs_redis
 from relay_fixtures import TcpProxy, eventually, worker
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 pytestmark = needs_redis
 PASSWORD = "correct-horse-battery"
-KEYS = Keys.of("ct", "client")
+KEYS = RelayKeys.of("ct", "client")
 
 
 @pytest.fixture
@@ -177,7 +177,7 @@ async def test_server_that_is_too_old_is_one_error() -> None:
 @pytest.mark.parametrize("name", ["lease", "epoch", "log", "state", "standby"])
 async def test_key_of_another_type_is_one_error(name: str, redis: RedisServer) -> None:
     async with Sandbox(seed=1) as sandbox:
-        key = getattr(Keys.of("ct", sandbox.client_id), name)
+        key = getattr(RelayKeys.of("ct", sandbox.client_id), name)
     redis.command("SADD", key, "a foreign value")
     error = await refused(redis.url)
     assert error.kind == "key"
@@ -186,7 +186,7 @@ async def test_key_of_another_type_is_one_error(name: str, redis: RedisServer) -
 
 async def test_log_with_an_id_above_all_of_ours_is_one_error(redis: RedisServer) -> None:
     async with Sandbox(seed=1) as sandbox:
-        key = Keys.of("ct", sandbox.client_id).log
+        key = RelayKeys.of("ct", sandbox.client_id).log
     redis.command("XADD", key, "18446744073709551614-1", "a", "b")
     error = await refused(redis.url)
     assert error.kind == "key"
@@ -208,7 +208,7 @@ async def test_foreign_entry_is_a_gap_and_never_an_event(fields: tuple[str, ...]
         publish(sandbox, 1)
         for each in (leader, follower):
             await each.until("o1")
-        redis.command("XADD", Keys.of("ct", sandbox.client_id).log, "*", *fields)
+        redis.command("XADD", RelayKeys.of("ct", sandbox.client_id).log, "*", *fields)
         for each in (leader, follower):
             await each.until("Gap")
         publish(sandbox, 2)
@@ -221,9 +221,9 @@ async def test_foreign_entry_is_a_gap_and_never_an_event(fields: tuple[str, ...]
 async def test_foreign_frame_in_the_form_of_an_entry_is_an_unknown_message(redis: RedisServer) -> None:
     async with Sandbox(seed=1) as sandbox, worker(sandbox, redis) as leader:
         unknown = leader.stream.subscribe("unknown")
-        key = Keys.of("ct", sandbox.client_id).log
+        key = RelayKeys.of("ct", sandbox.client_id).log
         assert leader.stream.position is not None
-        top = Position.parse(leader.stream.position)
+        top = LogPosition.parse(leader.stream.position)
         assert top is not None
         redis.command("XADD", key, f"{top.epoch}-{top.sequence + 1}", "orders", '1 {"type":"authenticated"}')
         async with asyncio.timeout(5):

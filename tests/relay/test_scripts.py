@@ -5,12 +5,12 @@ from hashlib import sha1
 from hypothesis import given, strategies as st
 
 from connecttrade_async.relay import scripts
-from connecttrade_async.relay.scripts import Keys, Script
+from connecttrade_async.relay.scripts import RelayKeys, Script
 
 
 @given(st.text(min_size=1), st.text(min_size=1))
 def test_keys_share_one_hash_slot_and_do_not_hold_the_client_id(one: str, other: str) -> None:
-    keys, others = Keys.of("ct", one), Keys.of("ct", other)
+    keys, others = RelayKeys.of("ct", one), RelayKeys.of("ct", other)
     tags = {key.partition("}")[0] for key in keys}
     assert len(tags) == 1
     assert len(set(keys)) == len(keys)
@@ -20,7 +20,7 @@ def test_keys_share_one_hash_slot_and_do_not_hold_the_client_id(one: str, other:
 
 
 def test_keys_of_another_prefix_are_different() -> None:
-    assert not set(Keys.of("a", "client")) & set(Keys.of("b", "client"))
+    assert not set(RelayKeys.of("a", "client")) & set(RelayKeys.of("b", "client"))
 
 
 def test_script_has_the_digest_by_which_the_server_knows_it() -> None:
