@@ -20,7 +20,7 @@ __all__ = ["PositionedFanout"]
 MIN_PRUNED = 1024  # events
 
 
-class Published(NamedTuple):
+class PublishedEvent(NamedTuple):
     """An event that may still be queued.
 
     Attributes:
@@ -50,7 +50,7 @@ class PositionedFanout(Fanout):
         super().__init__(wall)
         self.latest: LogPosition | None = None
         # By identity, since two equal events have two positions.
-        self._published: dict[int, Published] = {}
+        self._published: dict[int, PublishedEvent] = {}
         self._limit = MIN_PRUNED
         self._unsubscribed: dict[Subscription, LogPosition | None] = {}
 
@@ -104,14 +104,14 @@ class PositionedFanout(Fanout):
                 break
         return oldest
 
-    def _queued(self, subscription: Subscription) -> Iterator[Published]:
+    def _queued(self, subscription: Subscription) -> Iterator[PublishedEvent]:
         for event in subscription.queued:
             published = self._published.get(id(event))
             if published is not None and published.event is event:
                 yield published
 
     def _remember(self, event: Any, position: LogPosition | None) -> None:  # noqa: ANN401 - an Event
-        self._published[id(event)] = Published(event, self.latest, position)
+        self._published[id(event)] = PublishedEvent(event, self.latest, position)
         if len(self._published) > self._limit:
             self._unsubscribed = {each: last for each, last in self._unsubscribed.items() if each.is_too_slow}
             subscriptions = (*self._members, *self._unsubscribed)

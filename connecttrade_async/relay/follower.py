@@ -13,7 +13,16 @@ from connecttrade_async.errors import RelayError
 from connecttrade_async.models.events import Gap, StreamConnecting, StreamLive, StreamLost, UnknownMessage
 from connecttrade_async.pacing import full_jitter_delays
 from connecttrade_async.relay.alarm import Alarm
-from connecttrade_async.relay.log import EPOCH, FOREIGN, LEFT, LogPosition, LogReader, LogSnapshot, Missed, decode_entry
+from connecttrade_async.relay.log import (
+    EPOCH,
+    FOREIGN,
+    LEFT,
+    LogPosition,
+    LogReader,
+    LogSnapshot,
+    MissedEntries,
+    decode_entry,
+)
 from connecttrade_async.streaming.config import StreamCounters, StreamLag
 
 if TYPE_CHECKING:
@@ -281,7 +290,7 @@ class Follower:
             self.counters.state = state
             self._fanout.publish(event)
 
-    def _publish_gap(self, missed: Missed) -> None:
+    def _publish_gap(self, missed: MissedEntries) -> None:
         self.counters.gaps += 1
         until = self._clock.wall()
         since = datetime.fromtimestamp(min(missed.since / 1000, until.timestamp()), UTC)

@@ -20,7 +20,7 @@ from connecttrade_async.models.events import Gap, StreamLive, StreamLost, Unknow
 from connecttrade_async.pacing import equal_jitter_delays, full_jitter_delays
 from connecttrade_async.relay.alarm import Alarm
 from connecttrade_async.relay.lease import Lease
-from connecttrade_async.relay.log import LIVE, LOST, MARK, Control, LogPosition, encode_control, encode_value
+from connecttrade_async.relay.log import LIVE, LOST, MARK, ControlPayload, LogPosition, encode_control, encode_value
 from connecttrade_async.relay.outbox import Outbox
 from connecttrade_async.relay.scripts import ACQUIRE, APPEND, DONE, FENCED, RELEASE, RENEW, SHORT
 from connecttrade_async.secret import MASK, secret_forms
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from connecttrade_async.models.events import Chosen, Event
     from connecttrade_async.models.market import MarketUpdate
     from connecttrade_async.relay.outbox import Batch
-    from connecttrade_async.relay.redis import RedisChannel, Reply
+    from connecttrade_async.relay.redis import RedisChannel, ScriptReply
     from connecttrade_async.relay.settings import RelaySettings
     from connecttrade_async.secret import Secret
     from connecttrade_async.streaming.codec import Awaited, Ping, Subscribed, Unsubscribed
@@ -69,7 +69,7 @@ class LeadershipEnd(NamedTuple):
 
 def encode_claim(worker: str) -> bytes:
     """Return the beginning of the payload of an entry ``epoch``, which the script completes."""
-    return msgspec.json.encode(Control(by=worker)).removesuffix(b"}")
+    return msgspec.json.encode(ControlPayload(by=worker)).removesuffix(b"}")
 
 
 class StandDownError(ConnectTradeError):
@@ -196,14 +196,14 @@ class LogFanout(Fanout):
             # The gap before the first connection of this epoch began with the end of another leader's session.
             since = int(self._gap.since.timestamp() * 1000) if self._gap is not None and self._was_live else None
             self._gap, self._was_live, self.is_live = None, True, True
-            self._put(LIVE, encode_control(self._now(), Control(since=since)))
+            self._put(LIVE, encode_control(self._now(), ControlPayload(since=since)))
             while self._early:
                 self._put_event(self._early.popleft())
         elif isinstance(event, StreamLost):
             self._early = EarlyEvents()  # they lie in the gap, as without a relay
             if self.is_live:
                 self.is_live = False
-                self._put(LOST, encode_control(self._now(), Control(cause=event.cause)))
+                self._put(LOST, encode_control(self._now(), ControlPayload(cause=event.cause)))
         elif event.raw or isinstance(event, UnknownMessage):
             if self.is_live:
                 self._put_event(event)
@@ -369,7 +369,7 @@ class Leadership:
                     return
                 continue
             standby = round(next(equal_jitter_delays(self._standby, self._standby)) * 1000)
-            value = encode_control(self._now(), Control(cause=cause))
+            value = encode_control(self._now(), ControlPayload(cause=cause))
             last = self._outbox.acknowledged
             await self._channel.run(
                 RELEASE,
@@ -447,7 +447,7 @@ class Leadership:
         elif reply.word == SHORT:
             # The server lost entries. The next one shows followers the hole, so there must be one.
             if not self._outbox:
-                self._put(MARK, encode_control(self._now(), Control()))
+                self._put(MARK, encode_control(self._now(), ControlPayload()))
             batch = self._outbox.batch(BATCH_ENTRIES, BATCH_BYTES)
             if batch is not None:
                 await self._append_confirmed(batch)
@@ -480,7 +480,7 @@ class Leadership:
         """Whether the session was held all along, so that no other leader can have had newer events."""
         return self._fanout.is_live and self._outbox.is_unbroken
 
-    async def _begin_epoch(self, reply: Reply) -> None:
+    async def _begin_epoch(self, reply: ScriptReply) -> None:
         """Continue in a new epoch if the lease is free, or ours in a log with a foreign top."""
         is_free = reply.word == FENCED and not reply.text
         if reply.word == FENCED and not (is_free and self._may_continue):

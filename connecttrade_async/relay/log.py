@@ -31,13 +31,13 @@ __all__ = [
     "LIVE",
     "LOST",
     "MARK",
-    "Control",
+    "ControlPayload",
     "LogEntry",
     "LogPosition",
     "LogReader",
     "LogSnapshot",
-    "Missed",
-    "Received",
+    "MissedEntries",
+    "ReceivedEntry",
     "decode_entry",
     "encode_control",
     "encode_value",
@@ -80,7 +80,7 @@ class LogPosition(NamedTuple):
         return f"{self.epoch}-{self.sequence}"
 
 
-class Control(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class ControlPayload(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """The payload of an entry of the relay itself.
 
     Attributes:
@@ -98,7 +98,7 @@ class Control(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     cause: str = ""
 
 
-_CONTROL = msgspec.json.Decoder(Control)
+_CONTROL = msgspec.json.Decoder(ControlPayload)
 
 
 class LogEntry(NamedTuple):
@@ -116,7 +116,7 @@ class LogEntry(NamedTuple):
     kind: bytes
     at: int = 0
     payload: bytes = b""
-    control: Control = Control()
+    control: ControlPayload = ControlPayload()
 
 
 class LogSnapshot(NamedTuple):
@@ -145,7 +145,7 @@ class LogSnapshot(NamedTuple):
     last_at: int = 0
 
 
-class Missed(NamedTuple):
+class MissedEntries(NamedTuple):
     """Entries that the reader may have missed.
 
     Attributes:
@@ -159,7 +159,7 @@ class Missed(NamedTuple):
     until: int
 
 
-class Received(NamedTuple):
+class ReceivedEntry(NamedTuple):
     """What an entry means to a reader.
 
     Attributes:
@@ -167,11 +167,11 @@ class Received(NamedTuple):
         payload: the frame of the event, or None if there is none to deliver.
     """
 
-    missed: Missed | None = None
+    missed: MissedEntries | None = None
     payload: bytes | None = None
 
 
-NOTHING = Received()
+NOTHING = ReceivedEntry()
 
 
 def encode_value(at: int, payload: bytes) -> bytes:
@@ -179,12 +179,12 @@ def encode_value(at: int, payload: bytes) -> bytes:
 
     Args:
         at: the time of the leader, in milliseconds since 1970.
-        payload: the frame of an event, or an encoded ``Control``.
+        payload: the frame of an event, or an encoded ``ControlPayload``.
     """
     return b"%d %b" % (at, payload)
 
 
-def encode_control(at: int, control: Control) -> bytes:
+def encode_control(at: int, control: ControlPayload) -> bytes:
     """Return the value of an entry of the relay itself."""
     return encode_value(at, msgspec.json.encode(control))
 
@@ -238,7 +238,7 @@ class LogReader:
         self._expected = b""
         self._move(position)
 
-    def attach(self, view: LogSnapshot) -> tuple[LogPosition, Missed | None]:
+    def attach(self, view: LogSnapshot) -> tuple[LogPosition, MissedEntries | None]:
         """Begin to read, or continue after a lost connection.
 
         Args:
@@ -288,7 +288,7 @@ class LogReader:
         self.last_at = int(at)
         return payload
 
-    def receive(self, entry: LogEntry) -> Received:
+    def receive(self, entry: LogEntry) -> ReceivedEntry:
         """Receive an entry of any kind."""
         before, now = self.position, entry.position
         if before is not None and now.epoch == before.epoch and now.sequence <= before.sequence:
@@ -302,7 +302,7 @@ class LogReader:
             self._open_gap(f"the relay's log has an entry that the relay did not write: {now}", self.last_at)
             if before is not None and now.epoch != before.epoch:
                 self._set_live(is_live=False, cause="the relay's log has an entry that the relay did not write")
-            return Received(self._close_gap(self.last_at))
+            return ReceivedEntry(self._close_gap(self.last_at))
         if entry.kind in (LOST, LEFT):
             self._set_live(is_live=False, cause=entry.control.cause)
             self._open_gap(entry.control.cause, self.last_at)
@@ -311,20 +311,20 @@ class LogReader:
         if entry.control.since is not None and self._missing is not None:
             self._missing = (self._missing[0], min(self._missing[1], entry.control.since))
         self.last_at = entry.at
-        return Received(self._close_gap(entry.at), entry.payload if entry.kind in EVENTS else None)
+        return ReceivedEntry(self._close_gap(entry.at), entry.payload if entry.kind in EVENTS else None)
 
-    def _on_epoch(self, entry: LogEntry) -> Received:
+    def _on_epoch(self, entry: LogEntry) -> ReceivedEntry:
         before, control = self.position, entry.control
         after = None if control.after is None else LogPosition.parse(control.after)
         self.last_at, last_at = entry.at, self.last_at
         if before is not None and after is not None and before.epoch == after.epoch and before >= after:
             # Entries of the buffer that this reader had from the old epoch follow again: they are skipped by number.
             self._move(LogPosition(entry.position.epoch, before.sequence - after.sequence))
-            return Received(self._close_gap(entry.at))
+            return ReceivedEntry(self._close_gap(entry.at))
         self._move(entry.position)
         self._open_gap(NEW_LEADER, last_at)
         self._set_live(is_live=control.is_live, cause=NEW_LEADER)
-        return Received(self._close_gap(entry.at))
+        return ReceivedEntry(self._close_gap(entry.at))
 
     def _move(self, position: LogPosition | None) -> None:
         self.position = position
@@ -342,10 +342,10 @@ class LogReader:
             since = since or (0 if self.position is None else self.position.epoch)
             self._missing = (cause, since)
 
-    def _close_gap(self, until: int) -> Missed | None:
+    def _close_gap(self, until: int) -> MissedEntries | None:
         """Return the open gap if the session is live, so that nothing more can be missing."""
         if self._missing is None or not self.is_live:
             return None
         cause, since = self._missing
         self._missing = None
-        return Missed(cause, min(since, until), until)
+        return MissedEntries(cause, min(since, until), until)

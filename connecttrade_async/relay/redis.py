@@ -63,7 +63,7 @@ Rows = list[tuple[bytes, list[bytes]]]
 """Entries of the log: the id of each, and its names and values in turn."""
 
 
-class Reply(NamedTuple):
+class ScriptReply(NamedTuple):
     """The reply of a script.
 
     Attributes:
@@ -182,7 +182,7 @@ class RedisChannel:
         self._timeout = min(timeout, MAX_TIMEOUT)
         self._connection: Any = None
 
-    async def run(self, script: Script, *arguments: str | bytes | int) -> Reply:
+    async def run(self, script: Script, *arguments: str | bytes | int) -> ScriptReply:
         """Run a script that writes.
 
         Raises:
@@ -191,7 +191,7 @@ class RedisChannel:
         Cancelling drops the connection; the script may have run.
         """
         word, text, number = await self._run(script, self._keys, *arguments)
-        return Reply(word, text.decode("utf-8", "replace"), number)
+        return ScriptReply(word, text.decode("utf-8", "replace"), number)
 
     async def view(self) -> LogSnapshot:
         """Return the log and the lease now.

@@ -1,7 +1,7 @@
 """The scripts that Redis runs, each as one atomic step, and the names of the keys that they use.
 
-Every script takes the same five keys, in the order of ``RelayKeys``. Each answers with a list that begins with one of the
-words below. No script uses a client's clock.
+Every script takes the same five keys, in the order of ``RelayKeys``. Each answers with a list that begins with one of
+the words below. No script uses a client's clock.
 """
 
 from __future__ import annotations

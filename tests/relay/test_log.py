@@ -9,19 +9,19 @@ from connecttrade_async.relay.log import (
     LIVE,
     LOST,
     MARK,
-    Control,
+    ControlPayload,
     LogEntry,
     LogPosition,
     LogReader,
     LogSnapshot,
-    Missed,
-    Received,
+    MissedEntries,
+    ReceivedEntry,
     decode_entry,
     encode_control,
     encode_value,
 )
 
-NOTHING = Received()
+NOTHING = ReceivedEntry()
 
 
 def live_reader(epoch: int = 10, sequence: int = 5, at: int = 100) -> LogReader:
@@ -37,7 +37,7 @@ def event(epoch: int, sequence: int, at: int = 200, payload: bytes = b"{}") -> L
 
 
 def control(epoch: int, sequence: int, kind: bytes, at: int = 200, **fields: object) -> LogEntry:
-    return LogEntry(LogPosition(epoch, sequence), kind, at, control=Control(**fields))  # type: ignore[arg-type]
+    return LogEntry(LogPosition(epoch, sequence), kind, at, control=ControlPayload(**fields))  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("text", ["", "1", "1-", "-1", "1-*", "01-1", "1-01", "1-1 ", " 1-1", "1_0-1", "٣-1", "1-1\n"])
@@ -60,7 +60,7 @@ def test_entry_of_an_event_keeps_the_frame_as_it_is() -> None:
 
 
 def test_entry_of_the_relay_keeps_its_control() -> None:
-    wanted = Control(by="w", after="6-9", is_live=True, since=5, cause="why")
+    wanted = ControlPayload(by="w", after="6-9", is_live=True, since=5, cause="why")
     assert decode_entry(b"7-0", [b"epoch", encode_control(9, wanted)]).control == wanted
 
 
@@ -120,7 +120,7 @@ def test_reader_takes_no_event_before_the_session_is_live() -> None:
 
 
 def test_next_event_has_no_gap_before_it() -> None:
-    assert live_reader().receive(event(10, 6)) == Received(None, b"{}")
+    assert live_reader().receive(event(10, 6)) == ReceivedEntry(None, b"{}")
 
 
 @pytest.mark.parametrize("sequence", [5, 4, 0])
@@ -139,29 +139,31 @@ def test_any_other_event_has_one_gap_before_it(epoch: int, sequence: int) -> Non
     assert received.payload == b"{}"
     assert received.missed is not None
     assert (received.missed.since, received.missed.until) == (100, 200)
-    assert reader.receive(event(epoch, sequence + 1)) == Received(None, b"{}")
+    assert reader.receive(event(epoch, sequence + 1)) == ReceivedEntry(None, b"{}")
 
 
 def test_new_epoch_has_one_gap_that_ends_when_its_session_is_live() -> None:
     reader = live_reader(at=100)
     assert reader.receive(control(11, 0, EPOCH, at=150)) == NOTHING
     assert not reader.is_live
-    assert reader.receive(control(11, 1, LIVE, at=300)) == Received(Missed("the relay has a new leader", 100, 300))
-    assert reader.receive(event(11, 2)) == Received(None, b"{}")
+    assert reader.receive(control(11, 1, LIVE, at=300)) == ReceivedEntry(
+        MissedEntries("the relay has a new leader", 100, 300)
+    )
+    assert reader.receive(event(11, 2)) == ReceivedEntry(None, b"{}")
 
 
 def test_lost_session_has_one_gap_since_the_leader_received_last() -> None:
     reader = live_reader(at=100)
     assert reader.receive(control(10, 6, LOST, at=150, cause="network")) == NOTHING
     assert (reader.is_live, reader.cause) == (False, "network")
-    assert reader.receive(control(10, 7, LIVE, at=300, since=90)) == Received(Missed("network", 90, 300))
+    assert reader.receive(control(10, 7, LIVE, at=300, since=90)) == ReceivedEntry(MissedEntries("network", 90, 300))
 
 
 def test_leader_that_left_begins_the_gap_of_the_next_epoch() -> None:
     reader = live_reader(at=100)
     assert reader.receive(control(10, 6, LEFT, at=150, cause="closed")) == NOTHING
     assert reader.receive(control(11, 0, EPOCH, at=160)) == NOTHING
-    assert reader.receive(control(11, 1, LIVE, at=170)) == Received(Missed("closed", 100, 170))
+    assert reader.receive(control(11, 1, LIVE, at=170)) == ReceivedEntry(MissedEntries("closed", 100, 170))
 
 
 def test_mark_shows_a_hole_at_once() -> None:
@@ -174,7 +176,7 @@ def test_epoch_after_the_position_continues_without_a_gap() -> None:
     reader = live_reader()
     assert reader.receive(control(11, 0, EPOCH, after="10-5", is_live=True)) == NOTHING
     assert reader.is_live
-    assert reader.receive(event(11, 1)) == Received(None, b"{}")
+    assert reader.receive(event(11, 1)) == ReceivedEntry(None, b"{}")
 
 
 def test_epoch_after_an_earlier_entry_skips_what_the_reader_has() -> None:
@@ -187,7 +189,7 @@ def test_epoch_after_an_earlier_entry_skips_what_the_reader_has() -> None:
 def test_epoch_after_another_entry_is_a_gap(after: str) -> None:
     reader = live_reader(at=100)
     missed = reader.receive(control(11, 0, EPOCH, at=200, after=after, is_live=True)).missed
-    assert missed == Missed("the relay has a new leader", 100, 200)
+    assert missed == MissedEntries("the relay has a new leader", 100, 200)
 
 
 def test_epoch_that_continues_keeps_an_open_gap_open() -> None:
@@ -203,7 +205,7 @@ def test_foreign_entry_is_a_gap_and_ends_no_session() -> None:
     assert missed is not None
     assert missed.since == missed.until == 100
     assert reader.is_live
-    assert reader.receive(event(10, 7)) == Received(None, b"{}")
+    assert reader.receive(event(10, 7)) == ReceivedEntry(None, b"{}")
 
 
 def test_foreign_entry_of_another_epoch_is_a_gap_until_the_leader_answers_it() -> None:
@@ -233,7 +235,7 @@ def test_reader_that_resumes_continues_behind_its_position() -> None:
     reader = LogReader(LogPosition(10, 3))
     assert reader.attach(LogSnapshot(LogPosition(10, 5), is_live=True)) == (LogPosition(10, 3), None)
     assert not reader.is_live  # the entries in between may say something else
-    assert reader.receive(event(10, 4)) == Received(None, b"{}")
+    assert reader.receive(event(10, 4)) == ReceivedEntry(None, b"{}")
     assert reader.is_live
 
 
@@ -261,7 +263,7 @@ def test_reader_above_the_top_continues_with_the_leader_of_its_epoch() -> None:
     reader = live_reader(10, 5)
     assert reader.attach(LogSnapshot(LogPosition(10, 3), is_live=True, epoch=10)) == (LogPosition(10, 3), None)
     assert reader.receive(event(10, 4)) == NOTHING  # an append that was sent again
-    assert reader.receive(event(10, 6)) == Received(None, b"{}")
+    assert reader.receive(event(10, 6)) == ReceivedEntry(None, b"{}")
 
 
 def test_reader_above_the_top_of_an_earlier_leader_has_a_gap_at_once() -> None:

@@ -19,7 +19,7 @@ from connecttrade_async.relay.log import (
     LIVE,
     LOST,
     MARK,
-    Control,
+    ControlPayload,
     LogPosition,
     LogReader,
     LogSnapshot,
@@ -73,7 +73,7 @@ class Store:
                 after, is_live = mine[-1], self.is_live
             self.after = after
         self.owner, self.is_live = f"{worker}:{self.epoch}", is_live
-        control = Control(by=worker, after=None if after is None else str(after), is_live=is_live)
+        control = ControlPayload(by=worker, after=None if after is None else str(after), is_live=is_live)
         self.entries.append((LogPosition(self.epoch, 0), (EPOCH, encode_control(self.clock, control))))
         return self.epoch
 
@@ -109,7 +109,7 @@ class Worker:
         assert self.outbox is not None
         return f"{self.name}:{self.outbox.acknowledged.epoch}"
 
-    def put(self, kind: bytes, control: Control) -> None:
+    def put(self, kind: bytes, control: ControlPayload) -> None:
         assert self.outbox is not None
         self.outbox.put(kind, encode_control(0, control), 0.0)
 
@@ -184,16 +184,16 @@ class Relay(RuleBasedStateMachine):
         for other in self.workers:
             if other.has_session:
                 other.has_session = False
-                other.put(LOST, Control(cause="taken", since=0))
+                other.put(LOST, ControlPayload(cause="taken", since=0))
         worker.has_session = True
-        worker.put(LIVE, Control(since=0))
+        worker.put(LIVE, ControlPayload(since=0))
 
     @rule(number=st.integers(0, 2))
     def lose_session(self, number: int) -> None:
         worker = self.workers[number]
         if worker.has_session:
             worker.has_session = False
-            worker.put(LOST, Control(cause="network", since=0))
+            worker.put(LOST, ControlPayload(cause="network", since=0))
 
     @rule(number=st.integers(0, 2))
     def log_in_again(self, number: int) -> None:
@@ -240,7 +240,7 @@ class Relay(RuleBasedStateMachine):
         worker.has_lapsed = False
         if self.store.owner == worker.owner and (top is None or top.epoch <= epoch):
             if not worker.outbox and (top is None or top < worker.outbox.acknowledged):
-                worker.put(MARK, Control())
+                worker.put(MARK, ControlPayload())
             return
         self.write()
         after, is_live = worker.outbox.acknowledged, worker.outbox.is_live
@@ -258,7 +258,7 @@ class Relay(RuleBasedStateMachine):
         worker = self.workers[number]
         if worker.outbox is None:
             return
-        worker.put(LEFT, Control(cause="left"))
+        worker.put(LEFT, ControlPayload(cause="left"))
         worker.has_session = False
         for _ in range(len(worker.outbox)):
             self.flush(number, is_answered=True)
