@@ -22,6 +22,7 @@ from connecttrade_async.cli.order_text import (
 from connecttrade_async.cli.output import print_object
 from connecttrade_async.ids import new_order_id
 from connecttrade_async.models import OrderStatus
+from connecttrade_async.models.orders import has_ended
 from connecttrade_async.tickets import replacement
 
 if TYPE_CHECKING:
@@ -47,14 +48,14 @@ async def cancel(*, any_id: str, account: str | None, yes: bool, settle: float, 
     async with open_user(settle=settle) as context:
         order = await find_changeable(context, any_id, account, None)
         description = describe(order)
-        if not _has_ended(order):
+        if not has_ended(order):
             if not submit.agree(change_rows(order, {}), "Cancel this order?"):
                 return
             async with sending("Cancelling the order", context, order.order_id):
                 order = await context.user.orders.cancel(order)
         successor = await _successor(context, order)
-    if order.status is OrderStatus.CANCELLED or not _has_ended(order):
-        submit.report("Cancelled" if _has_ended(order) else "Cancellation requested", order, description)
+    if order.status is OrderStatus.CANCELLED or not has_ended(order):
+        submit.report("Cancelled" if has_ended(order) else "Cancellation requested", order, description)
         return
     if as_json:
         print_object(order)
@@ -95,7 +96,7 @@ async def replace(
     replacement(new_order_id(), broker or "any", **requested)
     async with open_user(settle=settle) as context:
         order = await find_changeable(context, any_id, account, broker)
-        if _has_ended(order):
+        if has_ended(order):
             successor = await _successor(context, order)
             fail(f"the order cannot be replaced because it is {status_of(order)} already: {describe(order)}{successor}")
         sent = replacement(new_order_id(), order.broker or "", **requested)
@@ -118,10 +119,6 @@ async def _successor(context: CliContext, order: Order) -> str:
     if successor is None:
         named = f" {order.replaced_by}" if order.replaced_by else ""
         return f"; its replacement{named} was not changed and may be open: check with `connecttrade orders`"
-    state = "is" if _has_ended(successor) else "was not changed and is"
+    state = "is" if has_ended(successor) else "was not changed and is"
     details = f"{lookup_command(successor.order_id)} shows more"
     return f"; its replacement {successor.order_id} {state} {status_of(successor)}; {details}"
-
-
-def _has_ended(order: Order) -> bool:
-    return order.status is not None and order.status.is_terminal
