@@ -123,7 +123,7 @@ if TYPE_CHECKING:
         Trade as Trade,
     )
     from connecttrade_async.oauth import (
-        Redirect as Redirect,
+        ConnectionRedirect as ConnectionRedirect,
         check_redirect_url as check_redirect_url,
         parse_redirect as parse_redirect,
     )
@@ -257,7 +257,7 @@ _ROOMS = {
         "SymbolRefused",
         "Trade",
     ),
-    "oauth": ("Redirect", "check_redirect_url", "parse_redirect"),
+    "oauth": ("ConnectionRedirect", "check_redirect_url", "parse_redirect"),
     "recording.recorder": ("Recorder",),
     "relay.relay": ("Relay", "RelayStatus"),
     "relay.settings": ("Keep",),

@@ -9,14 +9,14 @@ from urllib.parse import parse_qs, urlsplit
 from connecttrade_async.errors import ConfigurationError, OAuthError
 from connecttrade_async.models.fields import Model
 
-__all__ = ["Redirect", "check_redirect_url", "parse_redirect"]
+__all__ = ["ConnectionRedirect", "check_redirect_url", "parse_redirect"]
 
 _DOTS_OF_AN_ADDRESS = 3
 _NUMBER = re.compile(r"[0-9]+|0x[0-9a-f]*", re.IGNORECASE | re.ASCII)
 _LOCAL_SUFFIXES = (".localhost", ".local", ".internal", ".lan", ".home.arpa")
 
 
-class Redirect(Model, frozen=True, kw_only=True, gc=False):
+class ConnectionRedirect(Model, frozen=True, kw_only=True, gc=False):
     """The parameters of a successful redirect.
 
     Attributes:
@@ -26,7 +26,7 @@ class Redirect(Model, frozen=True, kw_only=True, gc=False):
     connection_id: str
 
 
-def parse_redirect(url: str) -> Redirect:
+def parse_redirect(url: str) -> ConnectionRedirect:
     """Parse the address that the API redirected the person's browser to (documented).
 
     Args:
@@ -52,7 +52,7 @@ def parse_redirect(url: str) -> Redirect:
     if "connection_id" not in fields:
         msg = "url must have connection_id or error in its query, got neither: pass the whole address of the redirect"
         raise ConfigurationError(msg)
-    return Redirect(connection_id=fields["connection_id"][-1])
+    return ConnectionRedirect(connection_id=fields["connection_id"][-1])
 
 
 def _check_text(url: object) -> None:

@@ -9,7 +9,7 @@ from hypothesis import given, strategies as st
 from yarl import URL
 
 from connecttrade_async.errors import ConfigurationError, OAuthError
-from connecttrade_async.oauth import Redirect, check_redirect_url, parse_redirect
+from connecttrade_async.oauth import ConnectionRedirect, check_redirect_url, parse_redirect
 
 TEXTS = st.text(alphabet=st.characters(exclude_categories=["Cs"]), min_size=1, max_size=30)
 
@@ -33,7 +33,7 @@ TEXTS = st.text(alphabet=st.characters(exclude_categories=["Cs"]), min_size=1, m
     ],
 )
 def test_a_good_redirect_names_the_connection(url: str) -> None:
-    assert parse_redirect(url) == Redirect(connection_id="c-1")
+    assert parse_redirect(url) == ConnectionRedirect(connection_id="c-1")
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,7 @@ from connecttrade_async.models.events import Gap
 from connecttrade_async.models.orders import Order, has_ended
 from connecttrade_async.streaming.fanout import Fanout
 from connecttrade_async.streaming.filters import TOPICS, EventFilter
-from connecttrade_async.streaming.subscriptions import CAPACITY, Capacity, SubscriptionStatistics
+from connecttrade_async.streaming.subscriptions import CAPACITY, QueueCapacity, SubscriptionStatistics
 
 __all__ = ["CAPACITY", "TOPICS", "ChangeFeed", "ChangeSubscription", "filter_for"]
 
@@ -105,7 +105,8 @@ class ChangeFeed:
             raise ConfigurationError(
                 "overflow must not be 'latest' where orders are among the topics: each of their changes counts"
             )
-        return cast("ChangeSubscription", self._fanout.subscribe(event_filter, overflow, Capacity(capacity, UNSIZED)))
+        bounds = QueueCapacity(capacity, UNSIZED)
+        return cast("ChangeSubscription", self._fanout.subscribe(event_filter, overflow, bounds))
 
     def publish(self, changes: Sequence[Change]) -> None:
         """Publish changes to the subscriptions that match, then check all waiters."""

@@ -30,10 +30,10 @@ if TYPE_CHECKING:
     from connecttrade_async.models.orders import Order
 
 __all__ = [
-    "FollowEvent",
     "FollowState",
     "FollowedAccount",
     "FollowedUser",
+    "FollowedUserEvent",
     "FollowedUsers",
     "SnapshotState",
     "activity",
@@ -89,7 +89,7 @@ class SnapshotState(_Key):
     LOADED = auto()
 
 
-class FollowEvent(_Key):
+class FollowedUserEvent(_Key):
     """What happens to a followed user.
 
     Attributes:
@@ -119,25 +119,25 @@ NONE, FRESH, DOUBTED, OUTDATED, LOADED = SnapshotState
 # The state after each event, by the state before. A pair that is missing cannot happen: `handle` raises.
 # CURRENT is entered in the row LOAD only, and that row demands a snapshot that is FRESH.
 # fmt: off
-_FOLLOW_TABLE: Mapping[FollowEvent, Mapping[FollowState, FollowState]] = {
-    FollowEvent.BEGIN: {NEW: READING, CURRENT: CURRENT, STALE: READING, SUSPECT: SUSPECT},
-    FollowEvent.DOUBT: {NEW: NEW, READING: READING, CURRENT: SUSPECT, STALE: STALE, SUSPECT: SUSPECT},
-    FollowEvent.OUTDATE: {NEW: NEW, READING: STALE, CURRENT: CURRENT, STALE: STALE, SUSPECT: SUSPECT},
-    FollowEvent.MISS: {NEW: NEW, READING: STALE, CURRENT: STALE, STALE: STALE, SUSPECT: STALE},
-    FollowEvent.LOAD: {READING: CURRENT, CURRENT: CURRENT, SUSPECT: CURRENT},
-    FollowEvent.LOAD_DOUBTED: {READING: SUSPECT, SUSPECT: SUSPECT},
-    FollowEvent.END: {READING: STALE, CURRENT: CURRENT, STALE: STALE, SUSPECT: SUSPECT, GONE: GONE},
-    FollowEvent.REMOVE: {NEW: GONE, READING: GONE, CURRENT: GONE, STALE: GONE, SUSPECT: GONE},
+_FOLLOW_TABLE: Mapping[FollowedUserEvent, Mapping[FollowState, FollowState]] = {
+    FollowedUserEvent.BEGIN: {NEW: READING, CURRENT: CURRENT, STALE: READING, SUSPECT: SUSPECT},
+    FollowedUserEvent.DOUBT: {NEW: NEW, READING: READING, CURRENT: SUSPECT, STALE: STALE, SUSPECT: SUSPECT},
+    FollowedUserEvent.OUTDATE: {NEW: NEW, READING: STALE, CURRENT: CURRENT, STALE: STALE, SUSPECT: SUSPECT},
+    FollowedUserEvent.MISS: {NEW: NEW, READING: STALE, CURRENT: STALE, STALE: STALE, SUSPECT: STALE},
+    FollowedUserEvent.LOAD: {READING: CURRENT, CURRENT: CURRENT, SUSPECT: CURRENT},
+    FollowedUserEvent.LOAD_DOUBTED: {READING: SUSPECT, SUSPECT: SUSPECT},
+    FollowedUserEvent.END: {READING: STALE, CURRENT: CURRENT, STALE: STALE, SUSPECT: SUSPECT, GONE: GONE},
+    FollowedUserEvent.REMOVE: {NEW: GONE, READING: GONE, CURRENT: GONE, STALE: GONE, SUSPECT: GONE},
 }
-_SNAPSHOT_TABLE: Mapping[FollowEvent, Mapping[SnapshotState, SnapshotState]] = {
-    FollowEvent.BEGIN: {NONE: FRESH},
-    FollowEvent.DOUBT: {NONE: NONE, FRESH: DOUBTED, DOUBTED: DOUBTED, OUTDATED: OUTDATED, LOADED: LOADED},
-    FollowEvent.OUTDATE: {NONE: NONE, FRESH: OUTDATED, DOUBTED: OUTDATED, OUTDATED: OUTDATED, LOADED: LOADED},
-    FollowEvent.MISS: {NONE: NONE, FRESH: OUTDATED, DOUBTED: OUTDATED, OUTDATED: OUTDATED, LOADED: LOADED},
-    FollowEvent.LOAD: {FRESH: LOADED},
-    FollowEvent.LOAD_DOUBTED: {DOUBTED: LOADED},
-    FollowEvent.END: {FRESH: NONE, DOUBTED: NONE, OUTDATED: NONE, LOADED: NONE},
-    FollowEvent.REMOVE: {NONE: NONE, FRESH: OUTDATED, DOUBTED: OUTDATED, OUTDATED: OUTDATED, LOADED: LOADED},
+_SNAPSHOT_TABLE: Mapping[FollowedUserEvent, Mapping[SnapshotState, SnapshotState]] = {
+    FollowedUserEvent.BEGIN: {NONE: FRESH},
+    FollowedUserEvent.DOUBT: {NONE: NONE, FRESH: DOUBTED, DOUBTED: DOUBTED, OUTDATED: OUTDATED, LOADED: LOADED},
+    FollowedUserEvent.OUTDATE: {NONE: NONE, FRESH: OUTDATED, DOUBTED: OUTDATED, OUTDATED: OUTDATED, LOADED: LOADED},
+    FollowedUserEvent.MISS: {NONE: NONE, FRESH: OUTDATED, DOUBTED: OUTDATED, OUTDATED: OUTDATED, LOADED: LOADED},
+    FollowedUserEvent.LOAD: {FRESH: LOADED},
+    FollowedUserEvent.LOAD_DOUBTED: {DOUBTED: LOADED},
+    FollowedUserEvent.END: {FRESH: NONE, DOUBTED: NONE, OUTDATED: NONE, LOADED: NONE},
+    FollowedUserEvent.REMOVE: {NONE: NONE, FRESH: OUTDATED, DOUBTED: OUTDATED, OUTDATED: OUTDATED, LOADED: LOADED},
 }
 # fmt: on
 
@@ -182,7 +182,7 @@ class FollowedUser(msgspec.Struct, gc=False, eq=False):
     absent_count: int = 0
     known: SnapshotDigest | None = None
 
-    def handle(self, event: FollowEvent) -> None:
+    def handle(self, event: FollowedUserEvent) -> None:
         """Change the state by the tables.
 
         Raises:
@@ -335,7 +335,7 @@ class FollowedUsers:
         """Stop following a user and drop its books; return the user, or None."""
         followed = self.by_id.pop(user_id, None)
         if followed is not None:
-            followed.handle(FollowEvent.REMOVE)
+            followed.handle(FollowedUserEvent.REMOVE)
             self.not_current.discard(followed)
             self.new_users.discard(followed)
             followed.cancel_retry()
@@ -345,7 +345,7 @@ class FollowedUsers:
 
     def begin_snapshot(self, followed: FollowedUser) -> None:
         """Note that a snapshot of a user is requested: frames from now on may be newer than its answers."""
-        followed.handle(FollowEvent.BEGIN)
+        followed.handle(FollowedUserEvent.BEGIN)
         if followed.since is None:
             followed.unmatched.clear()
             self.new_users.add(followed)
@@ -358,7 +358,7 @@ class FollowedUsers:
         Precondition: the snapshot is not OUTDATED. It is under way until ``end_snapshot``.
         """
         is_clean = followed.snapshot is FRESH
-        followed.handle(FollowEvent.LOAD if is_clean else FollowEvent.LOAD_DOUBTED)
+        followed.handle(FollowedUserEvent.LOAD if is_clean else FollowedUserEvent.LOAD_DOUBTED)
         if is_clean:
             followed.doubted = {}
             self.not_current.discard(followed)
@@ -368,7 +368,7 @@ class FollowedUsers:
         """End the snapshot under way. No effect if there is none."""
         if not followed.is_reading:
             return
-        followed.handle(FollowEvent.END)
+        followed.handle(FollowedUserEvent.END)
         self.new_users.discard(followed)
         for keeper in followed.keepers.values():
             keeper.abort_snapshot()
@@ -376,7 +376,7 @@ class FollowedUsers:
     def mark_stale(self, followed_users: Iterable[FollowedUser]) -> None:
         """Discard all snapshots of some users so far, because something of them was missed."""
         for followed in tuple(followed_users):
-            self._leave_current(followed, FollowEvent.MISS)
+            self._leave_current(followed, FollowedUserEvent.MISS)
 
     def mark_suspect(self, followed_users: Iterable[FollowedUser], accounts: Collection[str] | None = None) -> None:
         """Mark users because updates of them may have been missed.
@@ -386,13 +386,13 @@ class FollowedUsers:
             accounts: the ids of the accounts concerned; None for all accounts of the users. The others stay current.
         """
         for followed in tuple(followed_users):
-            self._leave_current(followed, FollowEvent.DOUBT)
+            self._leave_current(followed, FollowedUserEvent.DOUBT)
             if accounts is None:
                 followed.doubted = None
             elif followed.doubted is not None:
                 followed.doubted |= dict.fromkeys(accounts)
 
-    def _leave_current(self, followed: FollowedUser, event: FollowEvent) -> None:
+    def _leave_current(self, followed: FollowedUser, event: FollowedUserEvent) -> None:
         # A user that was not read since the last miss has been stale since then.
         if followed.state is CURRENT:
             last = self.last

@@ -10,7 +10,7 @@ import asyncio
 import logging
 from typing import TYPE_CHECKING, Any
 
-from connecttrade_async.books.followed_users import FollowEvent
+from connecttrade_async.books.followed_users import FollowedUserEvent
 from connecttrade_async.books.merge import bounded_event_time
 from connecttrade_async.errors import ConnectTradeError
 from connecttrade_async.models.events import (
@@ -185,7 +185,7 @@ class UpdateApplier:
         missed_since = None if self._users.has_read(followed) else followed.missed_since
         begins = [bounded_event_time(event.time_text, at), missed_since]
         # A snapshot under way may be older than the account. The user's other accounts missed nothing.
-        followed.handle(FollowEvent.OUTDATE)
+        followed.handle(FollowedUserEvent.OUTDATE)
         self._resync.enqueue_suspect([followed], [account_id])
         return self._users.account_for(followed, account_id, min(filter(None, begins), default=None))
 

@@ -26,7 +26,7 @@ from connecttrade_async.errors import (
 from connecttrade_async.market_data.codec import UNKNOWN
 from connecttrade_async.market_data.feeds import FeedConfig, FilteringFeed
 from connecttrade_async.market_data.filters import BarSequencer, start_of
-from connecttrade_async.market_data.registry import PendingClaims
+from connecttrade_async.market_data.registry import PendingSubscriptions
 from connecttrade_async.market_data.requests import MarketDataRequests
 from connecttrade_async.models.events import Gap
 from connecttrade_async.models.market import Bar, SymbolRefused
@@ -71,7 +71,7 @@ class BackfillResult(NamedTuple):
     errors: list[tuple[str, ConnectTradeError]]
 
 
-class BackfillGuard(NamedTuple):
+class BackfillFilter(NamedTuple):
     """Predicate of a bar feed: the bars of a symbol bypass the queue while its backfill is under way.
 
     They do not wait in the queue, since the past bars of many symbols exceed its capacity.
@@ -108,10 +108,10 @@ class BarFeed(FilteringFeed[Bar]):
         self._gap_to_fill: Gap | None = None
         self._unfillable: list[Gap] = []
         self._fill_task: asyncio.Task[BackfillResult] | None = None
-        self._backfilling: PendingClaims[str] = PendingClaims()
+        self._backfilling: PendingSubscriptions[str] = PendingSubscriptions()
         self._held: dict[str, list[Bar]] = {}
         predicate = config.predicate
-        self._guard = None if predicate is None else BackfillGuard(predicate, self._is_backfilled, self._hold)
+        self._guard = None if predicate is None else BackfillFilter(predicate, self._is_backfilled, self._hold)
 
     async def add(self, *symbols: str) -> None:
         """Subscribe to more symbols, and wait until the server has acknowledged them and sent their past bars.

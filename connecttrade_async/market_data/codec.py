@@ -30,7 +30,7 @@ from connecttrade_async.streaming.batches import split_payload
 from connecttrade_async.streaming.census import Census
 from connecttrade_async.streaming.codec import (
     DECODE_ERRORS,
-    Awaited,
+    AwaitedReply,
     Control,
     JsonCodec,
     Refusal,
@@ -45,18 +45,18 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from connecttrade_async.dialect.parts import ControlKind
-    from connecttrade_async.market_data.event_forms import Reading
+    from connecttrade_async.market_data.event_forms import MarketReading
     from connecttrade_async.market_data.event_types import CompiledEvents
     from connecttrade_async.models.events import UnknownMessage
     from connecttrade_async.secret import Secret
 
 __all__ = [
-    "Accepted",
-    "Entry",
+    "AcceptedRequest",
+    "BarSnapshot",
+    "ListedSubscription",
     "MarketDataCodec",
-    "Proven",
-    "Snapshot",
-    "Subscriptions",
+    "ProvenSubscription",
+    "SubscriptionList",
     "channels_of",
     "past_bars",
     "symbols_of",
@@ -75,7 +75,7 @@ _DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 log = logging.getLogger("connecttrade_async.streaming")
 
 
-class Entry(msgspec.Struct, frozen=True, gc=False):
+class ListedSubscription(msgspec.Struct, frozen=True, gc=False):
     """One entry of the server's list of subscriptions.
 
     Attributes:
@@ -89,7 +89,7 @@ class Entry(msgspec.Struct, frozen=True, gc=False):
     options: dict[str, Any]
 
 
-class Subscriptions(msgspec.Struct, frozen=True, gc=False, tag_field="type", tag="subscriptions"):
+class SubscriptionList(msgspec.Struct, frozen=True, gc=False, tag_field="type", tag="subscriptions"):
     """The server's list of subscriptions.
 
     Attributes:
@@ -103,12 +103,12 @@ class Subscriptions(msgspec.Struct, frozen=True, gc=False, tag_field="type", tag
     is_whole: bool = True
 
     @property
-    def entries(self) -> tuple[Entry, ...]:
+    def entries(self) -> tuple[ListedSubscription, ...]:
         """The decoded list; malformed entries are left out."""
         return tuple(entry for line in self.subscriptions if (entry := _entry(line)) is not None)
 
 
-class Snapshot(msgspec.Struct, frozen=True, gc=False, tag_field="type", tag="snapshot"):
+class BarSnapshot(msgspec.Struct, frozen=True, gc=False, tag_field="type", tag="snapshot"):
     """Past bars.
 
     Attributes:
@@ -124,7 +124,7 @@ class Snapshot(msgspec.Struct, frozen=True, gc=False, tag_field="type", tag="sna
     problem: str = ""
 
 
-class Accepted(msgspec.Struct, frozen=True, gc=False):
+class AcceptedRequest(msgspec.Struct, frozen=True, gc=False):
     """A sign of success that repeats the id of a request and says nothing more.
 
     Attributes:
@@ -134,7 +134,7 @@ class Accepted(msgspec.Struct, frozen=True, gc=False):
     id: str | int
 
 
-class Proven(msgspec.Struct, frozen=True, gc=False):
+class ProvenSubscription(msgspec.Struct, frozen=True, gc=False):
     """Market data of a symbol that is awaited, which proves its subscription.
 
     Attributes:
@@ -144,9 +144,9 @@ class Proven(msgspec.Struct, frozen=True, gc=False):
     event: MarketUpdate
 
 
-Reply = Subscriptions | Snapshot | Accepted | Proven
+Reply = SubscriptionList | BarSnapshot | AcceptedRequest | ProvenSubscription
 Message = Control | Reply | MarketUpdate
-Decoded = Control | Subscriptions | Snapshot | MarketUpdate
+Decoded = Control | SubscriptionList | BarSnapshot | MarketUpdate
 _MESSAGE: msgspec.json.Decoder[Any] = msgspec.json.Decoder(cast("type[Any]", Decoded))
 _decode = _MESSAGE.decode
 
@@ -215,7 +215,7 @@ class MarketDataCodec(JsonCodec[Message]):
         self._said: set[tuple[str, str, str]] = set()
         self._lists = {
             kind: FieldTable(dialect.names, kind, model.__struct_encode_fields__)
-            for kind, model in (("subscriptions", Subscriptions), ("snapshot", Snapshot))
+            for kind, model in (("subscriptions", SubscriptionList), ("snapshot", BarSnapshot))
         }
         for kind in LISTS:
             for tag in getattr(part.updates, kind):
@@ -295,7 +295,7 @@ class MarketDataCodec(JsonCodec[Message]):
 
     def _proving(self, event: Any) -> Any:  # noqa: ANN401 - market data
         """Return an event, with the proof of its subscription before it where that is awaited."""
-        return [Proven(event), event] if (event.topic, event.symbol) in self.awaited else event
+        return [ProvenSubscription(event), event] if (event.topic, event.symbol) in self.awaited else event
 
     def unknown(self, raw: bytes, problem: str) -> UnknownMessage:
         """Return the event for a frame that is not delivered, and keep its text for errors."""
@@ -339,7 +339,7 @@ class MarketDataCodec(JsonCodec[Message]):
         log.warning("an event has a word of no known meaning: %s", message.problem)
         return [*events, message] if isinstance(events, list) else [events, message]
 
-    def _learn(self, raw: bytes, reading: Reading) -> None:
+    def _learn(self, raw: bytes, reading: MarketReading) -> None:
         """Compile the form of a frame that only the slow reading understood, and use it from here on."""
         if self._attempts >= MAX_LEARNED or self._is_fast(raw, reading):
             return
@@ -357,7 +357,7 @@ class MarketDataCodec(JsonCodec[Message]):
         text = " ".join(learned.to_toml().split())
         log.info("frames of the kind %s have another form than expected; it is compiled: %s", reading.form.kind, text)
 
-    def _is_fast(self, raw: bytes, reading: Reading) -> bool:
+    def _is_fast(self, raw: bytes, reading: MarketReading) -> bool:
         """Whether the decoder in use reads a frame as the slow reading did."""
         if self._is_other:
             found = self._compiled
@@ -368,14 +368,14 @@ class MarketDataCodec(JsonCodec[Message]):
             return False
         return self._is_equal(raw, message, reading)
 
-    def _reads(self, found: CompiledEvents, raw: bytes, reading: Reading, *, has_numbers: bool) -> bool:
+    def _reads(self, found: CompiledEvents, raw: bytes, reading: MarketReading, *, has_numbers: bool) -> bool:
         try:
             event = decode_event(found, raw, has_numbers=has_numbers)
         except DECODE_ERRORS:
             return False
         return self._is_equal(raw, event, reading)
 
-    def _is_equal(self, raw: bytes, event: Any, reading: Reading) -> bool:  # noqa: ANN401 - a decoded message
+    def _is_equal(self, raw: bytes, event: Any, reading: MarketReading) -> bool:  # noqa: ANN401 - a decoded message
         if event.__class__ is not reading.event.__class__:
             return False
         keep(event, "raw", raw)
@@ -422,7 +422,7 @@ class MarketDataCodec(JsonCodec[Message]):
         return meaning
 
     def _awaits_reply(self) -> bool:
-        return self.awaits in {Awaited.SUBSCRIPTION, Awaited.NOTHING}
+        return self.awaits in {AwaitedReply.SUBSCRIPTION, AwaitedReply.NOTHING}
 
     def _is_event(self, members: dict[str, Any], but: str = "") -> bool:
         form = self._forms.form_of(members)
@@ -462,7 +462,7 @@ class MarketDataCodec(JsonCodec[Message]):
         """Return the reply of a meaning, in the words of this library."""
         members = cast("dict[str, Any]", frame) if isinstance(frame, dict) else {}
         if meaning == "accepted":
-            return Accepted(cast("str | int", self._id_of(members)))
+            return AcceptedRequest(cast("str | int", self._id_of(members)))
         if meaning == "subscriptions":
             return self._subscriptions(members)
         if meaning == "snapshot":
@@ -547,11 +547,11 @@ class MarketDataCodec(JsonCodec[Message]):
             by_channel = self._by_channel(cast("dict[str, Any]", found))
             found = [{"channel": channel, "symbols": symbols} for channel, symbols in by_channel]
         elif found is None:
-            return Subscriptions(self._id_of(members), (), is_whole=False)
+            return SubscriptionList(self._id_of(members), (), is_whole=False)
         lines = [self._line(cast("dict[str, Any]", line)) if isinstance(line, dict) else None for line in found]
         known = tuple(line for line in lines if line is not None)
         is_whole = len(known) == len(lines) and all(_entry(line) is not None for line in known)
-        return Subscriptions(self._id_of(members), known, is_whole)
+        return SubscriptionList(self._id_of(members), known, is_whole)
 
     def _line(self, line: dict[str, Any]) -> dict[str, Any]:
         """Return one entry of the list with the names of this library."""
@@ -565,7 +565,7 @@ class MarketDataCodec(JsonCodec[Message]):
         options.pop("symbol", None)
         return {"channel": channel, "symbols": None if symbols is None else _symbols(symbols), **options}
 
-    def _snapshot(self, members: dict[str, Any]) -> Snapshot:
+    def _snapshot(self, members: dict[str, Any]) -> BarSnapshot:
         """Return past bars with the names of the model, and their intervals in the words of this library."""
         request_id = self._id_of(members)
         symbol: Any = None
@@ -577,11 +577,11 @@ class MarketDataCodec(JsonCodec[Message]):
         symbol = symbol if isinstance(symbol, str) else None
         found = self._list_of("snapshot", members)
         if not isinstance(found, list):
-            return Snapshot(request_id, symbol, (), "the reply has no list of bars")
+            return BarSnapshot(request_id, symbol, (), "the reply has no list of bars")
         bars: list[Any] = []
         for bar in cast("list[object]", found):
             if not isinstance(bar, dict):
-                return Snapshot(request_id, symbol, (), "an item of the list is no bar")
+                return BarSnapshot(request_id, symbol, (), "an item of the list is no bar")
             values, _ = self._forms.fields("bar", cast("dict[str, Any]", bar))
             texts, _ = number_text(values)
             if isinstance(texts.get("interval"), str) and texts["interval"] not in INTERVALS:
@@ -590,8 +590,8 @@ class MarketDataCodec(JsonCodec[Message]):
         numbers = ("open", "high", "low", "close", "volume")
         if bars and all(bar.get(name) is None for bar in bars for name in numbers):
             problem = "no number of its bars was found: their names may differ, see Dialect"
-            return Snapshot(request_id, symbol, (), problem)
-        return Snapshot(request_id, symbol, tuple(bars))
+            return BarSnapshot(request_id, symbol, (), problem)
+        return BarSnapshot(request_id, symbol, tuple(bars))
 
     def named_in(self, beginning: bytes) -> dict[str, str]:
         """Return the kind, id and symbol in the beginning of a frame that was too large to receive.
@@ -676,7 +676,7 @@ def symbols_of(refusal: Refusal) -> frozenset[str]:
     return frozenset(_texts(scope.get("symbol"), scope.get("symbols"), scope.get("underlying")))
 
 
-def past_bars(snapshot: Snapshot, symbol: str, interval: str) -> tuple[Bar, ...]:
+def past_bars(snapshot: BarSnapshot, symbol: str, interval: str) -> tuple[Bar, ...]:
     """Return the bars of a snapshot, in order and marked ``is_backfill``.
 
     Raises:
@@ -707,10 +707,10 @@ def _texts(*values: object) -> list[str]:
     return [each for each in found if isinstance(each, str) and each]
 
 
-def _entry(line: dict[str, Any]) -> Entry | None:
+def _entry(line: dict[str, Any]) -> ListedSubscription | None:
     channel, symbols = line.get("channel"), line.get("symbols") or [line.get("underlying")]
     options = {name: value for name, value in line.items() if name not in {"channel", "symbols", "underlying"}}
     try:
-        return msgspec.convert({"channel": channel, "symbols": symbols, "options": options}, Entry)
+        return msgspec.convert({"channel": channel, "symbols": symbols, "options": options}, ListedSubscription)
     except msgspec.ValidationError:
         return None

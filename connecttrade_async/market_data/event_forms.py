@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
     from connecttrade_async.dialect.value import Dialect
 
-__all__ = ["ENVELOPE", "INNER", "KINDS", "MODELS", "SUBJECTS", "EventForms", "Reading", "ambient_of"]
+__all__ = ["ENVELOPE", "INNER", "KINDS", "MODELS", "SUBJECTS", "EventForms", "MarketReading", "ambient_of"]
 
 KINDS: dict[str, type[MarketUpdate]] = {
     "quote": Quote,
@@ -62,7 +62,7 @@ def ambient_of(kind: str) -> tuple[str, ...]:
     return tuple(name for name in fields_of(KINDS[kind]) if name in {*SUBJECTS, "timestamp"})
 
 
-class Reading(NamedTuple):
+class MarketReading(NamedTuple):
     """Market data and the form of its frame.
 
     Attributes:
@@ -115,7 +115,7 @@ class EventForms:
         named = {table.field_of(name) for name in cast("dict[str, Any]", payload) if name != form.tag}
         return not named <= {*common, None}
 
-    def read(self, frame: Mapping[str, Any], form: FrameForm) -> Reading:
+    def read(self, frame: Mapping[str, Any], form: FrameForm) -> MarketReading:
         """Return the event of a frame with one payload.
 
         Args:
@@ -140,7 +140,7 @@ class EventForms:
         texts, has_numbers = number_text(values)
         event = msgspec.convert({**cast("dict[str, Any]", texts), "type": form.kind}, KINDS[form.kind])
         tag = str(value_at(frame, form.tag)) if form.tag else ""
-        return Reading(self.with_words(event), form, tag, names, outer, {**fields, **outer}, has_numbers)
+        return MarketReading(self.with_words(event), form, tag, names, outer, {**fields, **outer}, has_numbers)
 
     def with_words(self, event: MarketUpdate) -> MarketUpdate:
         """Return an event with its interval or hours in the words of this library.
@@ -231,7 +231,7 @@ class EventForms:
                     raise AmbiguousFrameError(problem)
         return outer
 
-    def learned(self, reading: Reading) -> Dialect | None:
+    def learned(self, reading: MarketReading) -> Dialect | None:
         """Return the dialect that the form of a frame belongs to, or None for a form that no dialect has."""
         form, part = reading.form, self._dialect.market_data
         if not form.tag or len(form.path) > 1:

@@ -30,7 +30,7 @@ MAX_CACHED = 16  # dialects: their classes are never freed while they are cached
 UNTAGGED = "\x00"  # the tag field of a payload inside its frame, which no object has
 
 
-class Ambient(NamedTuple):
+class AmbientField(NamedTuple):
     """A field that may stand beside the payload.
 
     Attributes:
@@ -55,7 +55,7 @@ class CompiledEvents(NamedTuple):
 
     decode: Any
     public: Mapping[type, type]
-    frames: Mapping[type, tuple[Ambient, ...]]
+    frames: Mapping[type, tuple[AmbientField, ...]]
 
 
 def compiled_events(dialect: Dialect) -> CompiledEvents | None:
@@ -73,7 +73,7 @@ def compiled_events(dialect: Dialect) -> CompiledEvents | None:
 def _compiled(encoded: bytes) -> CompiledEvents:
     tag_field, updates, path, names = msgspec.json.decode(encoded, type=tuple[str, MarketTags, str, FieldNames])
     public: dict[type, type] = {}
-    frames: dict[type, tuple[Ambient, ...]] = {}
+    frames: dict[type, tuple[AmbientField, ...]] = {}
     inner = {name: _inner(name, names, public) for name in ("level", "greeks")}
     inner["option_contract"] = _inner("option_contract", names, public, {"greeks": inner["greeks"] | None})
     union: Any = None
@@ -118,19 +118,19 @@ def _frame(
     payload: Any,  # noqa: ANN401 - a class made here
     names: FieldNames,
     options: Mapping[str, Any],
-) -> tuple[type, tuple[Ambient, ...]]:
+) -> tuple[type, tuple[AmbientField, ...]]:
     """Return the class of a frame around a payload, and its fields."""
     model = KINDS[kind]
     attributes = dict(zip(model.__struct_encode_fields__, model.__struct_fields__, strict=True))
     fields: list[Any] = [("payload", payload, msgspec.field(name=path))]
-    ambient: list[Ambient] = []
+    ambient: list[AmbientField] = []
     for field in ambient_of(kind):
         wire = wire_name(names, kind, field)
         if wire in {path, options["tag_field"]}:
             continue
         fields.append((attributes[field], str | None, msgspec.field(default=None, name=wire)))
         required = attributes[field] in {"symbol", "underlying", "interval"}
-        ambient.append(Ambient(attributes[field], "" if required else None, field in SUBJECTS))
+        ambient.append(AmbientField(attributes[field], "" if required else None, field in SUBJECTS))
     frame = msgspec.defstruct(f"{model.__name__}Frame", fields, frozen=True, kw_only=True, gc=False, **options)
     return frame, tuple(ambient)
 
@@ -172,7 +172,7 @@ def _publish(items: tuple[Any, ...], public: Mapping[type, type]) -> None:
         keep(item, "__class__", model)
 
 
-def _with_ambient(frame: Any, ambient: tuple[Ambient, ...]) -> Any:  # noqa: ANN401 - classes made here
+def _with_ambient(frame: Any, ambient: tuple[AmbientField, ...]) -> Any:  # noqa: ANN401 - classes made here
     """Return the payload of a frame with the fields that stand beside it."""
     event = frame.payload
     for name, default, is_subject in ambient:

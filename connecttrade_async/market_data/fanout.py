@@ -23,7 +23,7 @@ from connecttrade_async.models.events import Gap
 from connecttrade_async.models.market import SymbolRefused
 from connecttrade_async.streaming.fanout import COMPACT_INTERVAL, Fanout, SubscriberSet
 from connecttrade_async.streaming.filters import EventFilter
-from connecttrade_async.streaming.subscriptions import Capacity, Subscription
+from connecttrade_async.streaming.subscriptions import QueueCapacity, Subscription
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 __all__ = ["MarketDataFanout"]
 
 
-class SharedWakeSet(SubscriberSet):
+class SymbolSubscribers(SubscriberSet):
     """Subscribers of one channel and symbol, which share the set of waiting subscriptions with all other symbols."""
 
     __slots__ = ()
@@ -68,7 +68,7 @@ class MarketDataFanout(Fanout):
         self._waiting: set[Subscription] = set()
         self._since_compact = 0
 
-    def open(self, overflow: str, capacity: Capacity) -> Subscription:
+    def open(self, overflow: str, capacity: QueueCapacity) -> Subscription:
         """Add a subscription that has no symbols yet.
 
         Raises:
@@ -84,7 +84,9 @@ class MarketDataFanout(Fanout):
             # Always tuples: a queue takes the key None for "not replaceable", and a chain may have no expiration.
             # The underlying is in the key because a feed may hold chains of several underlyings.
             names = ("underlying", "expiration_text") if key.channel == CHAIN else ("symbol",)
-            subscribers = self._by_symbol[key.channel][key.symbol] = SharedWakeSet(self._waiting, attrgetter(*names))
+            subscribers = self._by_symbol[key.channel][key.symbol] = SymbolSubscribers(
+                self._waiting, attrgetter(*names)
+            )
         subscribers.add(subscription, predicate)
         self._keys.setdefault(subscription, set()).add(key)
 

@@ -14,7 +14,7 @@ from connecttrade_async.market_data.requests import MarketDataRequests
 from connecttrade_async.models.events import Gap
 from connecttrade_async.models.market import Depth, SymbolRefused
 from connecttrade_async.streaming.filters import Predicate
-from connecttrade_async.streaming.subscriptions import Capacity, Subscription, SubscriptionStatistics
+from connecttrade_async.streaming.subscriptions import QueueCapacity, Subscription, SubscriptionStatistics
 
 __all__ = ["DepthFeed", "Feed", "FeedConfig", "FilteringFeed"]
 
@@ -38,7 +38,7 @@ class FeedConfig(NamedTuple):
     predicate: Predicate | None
     parse_symbol: Callable[[str], str]
     overflow: str
-    capacity: Capacity
+    capacity: QueueCapacity
 
 
 class Feed(Generic[T]):

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 __all__ = [
     "ChannelKey",
     "Detail",
-    "PendingClaims",
-    "Query",
+    "PendingQuery",
+    "PendingSubscriptions",
     "RequestIds",
     "SubscriptionKey",
     "SubscriptionRegistry",
@@ -32,7 +32,7 @@ __all__ = [
 T = TypeVar("T")
 
 
-class PendingClaims(Generic[T]):
+class PendingSubscriptions(Generic[T]):
     """Requests for keys that are not granted yet, by key and requester.
 
     Two calls may add the same symbol at once. The claims show which call may undo the subscription when it fails.
@@ -128,7 +128,7 @@ def options_of(channel_key: ChannelKey, detail: Detail) -> dict[str, object]:
     return options
 
 
-class Query(NamedTuple):
+class PendingQuery(NamedTuple):
     """A request other than a subscription that awaits its reply.
 
     Attributes:
@@ -191,7 +191,7 @@ class SubscriptionRegistry:
         self._broken: dict[SubscriptionKey, dict[Hashable, float]] = {}
         self._oversized: dict[Hashable, float] = {}
         self.request_ids = RequestIds()
-        self.queries: dict[str, Query] = {}
+        self.queries: dict[str, PendingQuery] = {}
         self.backfills: dict[SubscriptionKey, int] = {}
         self.backfilled: dict[SubscriptionKey, int] = {}
         self.takes_backfill = True

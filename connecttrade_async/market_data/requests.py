@@ -16,8 +16,8 @@ from connecttrade_async.errors import (
     MarketDataRefusedError,
     RequestTimeoutError,
 )
-from connecttrade_async.market_data.codec import Snapshot, Subscriptions
-from connecttrade_async.market_data.registry import PendingClaims, Query
+from connecttrade_async.market_data.codec import BarSnapshot, SubscriptionList
+from connecttrade_async.market_data.registry import PendingQuery, PendingSubscriptions
 from connecttrade_async.models.market import SymbolRefused
 from connecttrade_async.streaming.codec import Refusal
 
@@ -66,7 +66,7 @@ class MarketDataRequests:
         self._registry = registry
         self._encoder = encoder
         self._url = url
-        self._claims: PendingClaims[tuple[Subscription, SubscriptionKey]] = PendingClaims()
+        self._claims: PendingSubscriptions[tuple[Subscription, SubscriptionKey]] = PendingSubscriptions()
         self.fanout = fanout
         self.clock = clock
         self.supervisor: Supervisor | None = None
@@ -155,11 +155,11 @@ class MarketDataRequests:
         Cancelling drops the request.
         """
         encode = partial(self._encoder.snapshot, symbol=symbol, options=options)
-        return await self._query("history", symbol, encode, timeout, Snapshot)
+        return await self._query("history", symbol, encode, timeout, BarSnapshot)
 
     async def list_subscriptions(self, timeout: float) -> ReplyReceived:
         """Request the server's list of subscriptions; raises as ``history`` does."""
-        return await self._query("subscriptions", "", self._encoder.listing, timeout, Subscriptions)
+        return await self._query("subscriptions", "", self._encoder.listing, timeout, SubscriptionList)
 
     async def _query(
         self, what: str, symbol: str, encode: Callable[[str], list[bytes]], timeout: float, kind: type[msgspec.Struct]
@@ -174,7 +174,7 @@ class MarketDataRequests:
         timer = self.clock.call_later(timeout, partial(self._give_up, request_id, what, timeout))
         [frame] = frames
         # Registered, so that a new connection sends it again.
-        self._registry.queries[request_id] = Query(frame, "bars" if symbol else "", symbol)
+        self._registry.queries[request_id] = PendingQuery(frame, "bars" if symbol else "", symbol)
         try:
             self._send(frame)
             found: Any = await reply

@@ -17,7 +17,13 @@ from connecttrade_async.dialect.value import Dialect
 from connecttrade_async.errors import ConfigurationError, MalformedResponseError, SymbolError
 from connecttrade_async.market_data import filters
 from connecttrade_async.market_data.bar_feed import Backfill, BarFeed
-from connecttrade_async.market_data.codec import Entry, MarketDataCodec, Snapshot, Subscriptions, past_bars
+from connecttrade_async.market_data.codec import (
+    BarSnapshot,
+    ListedSubscription,
+    MarketDataCodec,
+    SubscriptionList,
+    past_bars,
+)
 from connecttrade_async.market_data.encoder import RequestEncoder, format_time
 from connecttrade_async.market_data.fanout import MarketDataFanout
 from connecttrade_async.market_data.feeds import DepthFeed, Feed, FeedConfig
@@ -31,7 +37,7 @@ from connecttrade_async.streaming.config import Lifetime, StreamConfig
 from connecttrade_async.streaming.filters import EventFilter
 from connecttrade_async.streaming.protocol import CloseReason, StreamProtocol, codes_of
 from connecttrade_async.streaming.stream import Stream
-from connecttrade_async.streaming.subscriptions import CAPACITY, MAX_BYTES, Capacity, Subscription
+from connecttrade_async.streaming.subscriptions import CAPACITY, MAX_BYTES, QueueCapacity, Subscription
 from connecttrade_async.streaming.supervisor import Supervisor
 from connecttrade_async.streaming.websocket import ConnectOptions
 from connecttrade_async.symbology import is_option, parse_option
@@ -165,7 +171,8 @@ class MarketDataStream(Stream):
         Raises:
             SymbolError: a symbol is empty, is not text, or contains control characters.
         """
-        config = FeedConfig(ChannelKey("quotes"), None, None, _parse_symbol, overflow, Capacity(capacity, max_bytes))
+        bounds = QueueCapacity(capacity, max_bytes)
+        config = FeedConfig(ChannelKey("quotes"), None, None, _parse_symbol, overflow, bounds)
         return Feed[Quote](self._requests, config, symbols)
 
     def trades(
@@ -192,7 +199,7 @@ class MarketDataStream(Stream):
         one_of("hours", hours, HOURS)
         predicate = None if hours == "all" else filters.HoursFilter(hours)
         config = FeedConfig(
-            ChannelKey("trades"), hours, predicate, _parse_symbol, overflow, Capacity(capacity, max_bytes)
+            ChannelKey("trades"), hours, predicate, _parse_symbol, overflow, QueueCapacity(capacity, max_bytes)
         )
         return Feed[Trade](self._requests, config, symbols)
 
@@ -233,7 +240,7 @@ class MarketDataStream(Stream):
         if backfill:
             positive_int("backfill", backfill)
         key, predicate = ChannelKey("bars", (("interval", interval),)), filters.IntervalFilter(interval)
-        config = FeedConfig(key, None, predicate, _parse_symbol, overflow, Capacity(capacity, max_bytes))
+        config = FeedConfig(key, None, predicate, _parse_symbol, overflow, QueueCapacity(capacity, max_bytes))
 
         async def fetch(symbol: str, start: datetime | None, limit: int | None) -> list[Bar]:
             return await self.history(symbol, interval=interval, start=start, limit=limit)
@@ -268,7 +275,8 @@ class MarketDataStream(Stream):
             ConfigurationError: ``levels`` is not a positive whole number.
         """
         positive_int("levels", levels)
-        config = FeedConfig(ChannelKey("depth"), levels, None, _parse_symbol, overflow, Capacity(capacity, max_bytes))
+        bounds = QueueCapacity(capacity, max_bytes)
+        config = FeedConfig(ChannelKey("depth"), levels, None, _parse_symbol, overflow, bounds)
         return DepthFeed(self._requests, config, symbols)
 
     def options_chain(
@@ -298,7 +306,7 @@ class MarketDataStream(Stream):
         day = None if expiration is None else _day(expiration)
         predicate = None if day is None and not greeks else filters.ExpirationFilter(day, greeks=greeks)
         key = ChannelKey("options_chain", (("expiration", day),))
-        config = FeedConfig(key, greeks, predicate, _parse_symbol, overflow, Capacity(capacity, max_bytes))
+        config = FeedConfig(key, greeks, predicate, _parse_symbol, overflow, QueueCapacity(capacity, max_bytes))
         return Feed[OptionsChain](self._requests, config, [underlying])
 
     def subscribe(
@@ -319,7 +327,7 @@ class MarketDataStream(Stream):
         """
         for topic in topics:
             one_of("topic", topic, TOPICS)
-        return self._subscribe(EventFilter(topics or TOPICS), overflow, Capacity(capacity, max_bytes))
+        return self._subscribe(EventFilter(topics or TOPICS), overflow, QueueCapacity(capacity, max_bytes))
 
     async def history(
         self,
@@ -361,7 +369,7 @@ class MarketDataStream(Stream):
         times = {"start_time": _time("start", start), "end_time": _time("end", end)}
         options = {"interval": interval, **times, "limit": limit}
         found = await self._requests.history(symbol, options, self._reply_timeout(timeout))
-        return list(past_bars(cast("Snapshot", found.message), symbol, interval))
+        return list(past_bars(cast("BarSnapshot", found.message), symbol, interval))
 
     async def list_subscriptions(self, *, timeout: float | None = None) -> ServerSubscriptions:
         """Request the server's list of subscriptions; differences are corrected and returned.
@@ -378,13 +386,13 @@ class MarketDataStream(Stream):
         Cancelling drops the request; differences are corrected all the same.
         """
         found = await self._requests.list_subscriptions(self._reply_timeout(timeout))
-        if not cast("Subscriptions", found.message).is_whole:
+        if not cast("SubscriptionList", found.message).is_whole:
             problem = "an entry of the list has no channel or no symbols that can be read; nothing was compared"
             raise MalformedResponseError(where="subscriptions", problem=problem)
         missing: tuple[SubscriptionKey, ...] = () if found.difference is None else found.difference.missing
         extra = () if found.difference is None else found.difference.extra
         return ServerSubscriptions(
-            held=tuple(map(_public_entry, cast("Subscriptions", found.message).entries)),
+            held=tuple(map(_public_entry, cast("SubscriptionList", found.message).entries)),
             missing=tuple((key.channel, key.symbol) for key in missing),
             extra=tuple(map(_public_entry, extra)),
         )
@@ -434,7 +442,7 @@ class MarketDataStream(Stream):
         return timeout
 
 
-def _public_entry(entry: Entry) -> ServerSubscription:
+def _public_entry(entry: ListedSubscription) -> ServerSubscription:
     return ServerSubscription(channel=entry.channel, symbols=entry.symbols, options=entry.options)
 
 

@@ -34,11 +34,11 @@ import msgspec
 
 from connecttrade_async.errors import one_line
 from connecttrade_async.market_data.codec import (
-    Accepted,
-    Entry,
-    Proven,
-    Snapshot,
-    Subscriptions,
+    AcceptedRequest,
+    BarSnapshot,
+    ListedSubscription,
+    ProvenSubscription,
+    SubscriptionList,
     channels_of,
     symbols_of,
 )
@@ -87,22 +87,22 @@ class ReplyPolicy(NamedTuple):
 
 
 class HoldState(Enum):
-    """State of a symbol that is not absent."""
+    """ConnectionState of a symbol that is not absent."""
 
     REQUESTED = "requested"
     HELD = "held"
     RELEASING = "releasing"
 
 
-class HeldSubscription(NamedTuple):
-    """State of a symbol, its detail, and since when, on the monotonic clock."""
+class SymbolSubscription(NamedTuple):
+    """ConnectionState of a symbol, its detail, and since when, on the monotonic clock."""
 
     state: HoldState
     detail: Detail
     since: float
 
 
-class Backoff:
+class RepetitionBackoff:
     """Growing pauses between repetitions: each doubles, up to ``MAX_PAUSE``; they start over after ``CALM`` seconds.
 
     Args:
@@ -187,7 +187,14 @@ class MarketDataSync:
         sync_events: results to apply, in order; the supervisor empties it.
     """
 
-    kinds: tuple[type, ...] = (Subscribed, Unsubscribed, Subscriptions, Snapshot, Accepted, Proven)
+    kinds: tuple[type, ...] = (
+        Subscribed,
+        Unsubscribed,
+        SubscriptionList,
+        BarSnapshot,
+        AcceptedRequest,
+        ProvenSubscription,
+    )
     has_ids = True
     broken = ""
     __slots__ = (
@@ -222,10 +229,10 @@ class MarketDataSync:
         self._policy = policy
         self._is_open = False
         self._list_due: float | None = None
-        self._list_backoff = Backoff(policy.seconds)
-        self._unsolicited_backoff = Backoff(policy.seconds)
-        self._missing_backoffs: dict[SubscriptionKey, Backoff] = {}
-        self._held: dict[SubscriptionKey, HeldSubscription] = {}
+        self._list_backoff = RepetitionBackoff(policy.seconds)
+        self._unsolicited_backoff = RepetitionBackoff(policy.seconds)
+        self._missing_backoffs: dict[SubscriptionKey, RepetitionBackoff] = {}
+        self._held: dict[SubscriptionKey, SymbolSubscription] = {}
         self._pending: dict[str, PendingRequest] = {}
         self._deferred: deque[PendingRequest] = deque()
         self._proven: dict[str, PendingRequest] = {}
@@ -303,16 +310,16 @@ class MarketDataSync:
 
     def _receive(self, message: Any, now: float) -> bool:  # noqa: ANN401 - one of its kinds
         match message:
-            case Snapshot():
+            case BarSnapshot():
                 request_id = self._query_id(message.id, is_history=True, symbol=message.symbol)
                 self.sync_events.append(ReplyReceived(request_id, message))
                 return request_id in self._registry.queries or request_id in self._registry.request_ids
-            case Subscriptions():
+            case SubscriptionList():
                 return self._on_list(message, now)
-            case Proven():
+            case ProvenSubscription():
                 self._on_proven(message.event, now)
                 return True
-            case Accepted():
+            case AcceptedRequest():
                 self._on_accepted(message, now)
                 return True
             case _:
@@ -338,7 +345,7 @@ class MarketDataSync:
         ids = self._queries_of(is_history=is_history, symbol=symbol)
         return ids[0] if len(ids) == 1 else str(None)
 
-    def _on_list(self, message: Subscriptions, now: float) -> bool:
+    def _on_list(self, message: SubscriptionList, now: float) -> bool:
         request_id = self._query_id(message.id, is_history=False)
         if message.id is None and request_id not in self._registry.queries:
             self._confirm_listed(message.entries, now)
@@ -348,7 +355,7 @@ class MarketDataSync:
         self.sync_events.append(ReplyReceived(request_id, message, difference))
         return message.id is not None or len(self._queries_of(is_history=False)) <= 1
 
-    def _confirm_listed(self, entries: Iterable[Entry], now: float) -> None:
+    def _confirm_listed(self, entries: Iterable[ListedSubscription], now: float) -> None:
         """Confirm what a list without a request names: some servers answer a subscription with the whole list."""
         for entry in entries:
             for symbol in entry.symbols:
@@ -357,7 +364,7 @@ class MarketDataSync:
                     for request in self._awaiting(entry.channel, symbol)
                     if _matches_entry(
                         SubscriptionKey(request.channel_key, symbol),
-                        HeldSubscription(HoldState.REQUESTED, request.detail, now),
+                        SymbolSubscription(HoldState.REQUESTED, request.detail, now),
                         entry,
                     )
                 ]
@@ -396,7 +403,7 @@ class MarketDataSync:
         self._proven |= {request_id: proven for request_id, each in self._pending.items() if each is request}
         self._confirm(request, symbols, now)
 
-    def _on_accepted(self, message: Accepted, now: float) -> None:
+    def _on_accepted(self, message: AcceptedRequest, now: float) -> None:
         request = self._pending.get(str(message.id))
         kind = Unsubscribed if request is not None and request.action == "unsubscribe" else Subscribed
         self._on_confirmed(kind(id=message.id), now)
@@ -541,7 +548,7 @@ class MarketDataSync:
     ) -> None:
         state = HoldState.REQUESTED if action == "subscribe" else HoldState.RELEASING
         for symbol in symbols:
-            self._held[SubscriptionKey(channel_key, symbol)] = HeldSubscription(state, detail, now)
+            self._held[SubscriptionKey(channel_key, symbol)] = SymbolSubscription(state, detail, now)
         for batch in self._encoder.batches(channel_key.channel, symbols):
             request = PendingRequest(action, channel_key, detail, batch, 0.0, is_first, backfill, widens=widens)
             self._send(request, now)
@@ -581,7 +588,7 @@ class MarketDataSync:
             request_id = next(self._registry.request_ids)
             self.outbox += self._encoder.unsubscribe(request_id, channel, batch, options)
 
-    def _compare(self, entries: Iterable[Entry], now: float) -> SubscriptionDiff:
+    def _compare(self, entries: Iterable[ListedSubscription], now: float) -> SubscriptionDiff:
         """Compare the server's list with this connection's state, and correct the differences.
 
         Symbols that await a reply are skipped: their state may have changed after the server wrote the list.
@@ -590,7 +597,7 @@ class MarketDataSync:
         known: defaultdict[tuple[str, str], list[SubscriptionKey]] = defaultdict(list)
         for key in self._held:
             known[key.channel, key.symbol].append(key)
-        extra: list[Entry] = []
+        extra: list[ListedSubscription] = []
         for entry in entries:
             matched = {
                 symbol: [key for key in known[entry.channel, symbol] if _matches_entry(key, self._held[key], entry)]
@@ -598,7 +605,7 @@ class MarketDataSync:
             }
             unseen.difference_update(*matched.values())
             if surplus := tuple(symbol for symbol, keys in matched.items() if not keys):
-                extra.append(Entry(entry.channel, surplus, entry.options))
+                extra.append(ListedSubscription(entry.channel, surplus, entry.options))
                 self._send_unsubscribe(entry.channel, surplus, entry.options)
         missing = tuple(sorted(unseen, key=str))
         # Limited: where the list never names a held symbol, each list would cause a resubscription and a gap.
@@ -620,7 +627,7 @@ class MarketDataSync:
 
     def _may_resubscribe(self, key: SubscriptionKey, now: float) -> bool:
         """Record that the list does not name a held symbol; return whether to subscribe to it again now."""
-        backoff = self._missing_backoffs.setdefault(key, Backoff(self._policy.seconds))
+        backoff = self._missing_backoffs.setdefault(key, RepetitionBackoff(self._policy.seconds))
         if backoff.next_at(now) > now:
             return False
         backoff.record(now)
@@ -656,7 +663,7 @@ class MarketDataSync:
         else:
             self._remove_pending(request)
         keys = tuple(SubscriptionKey(request.channel_key, symbol) for symbol in held)
-        self._held |= dict.fromkeys(keys, HeldSubscription(HoldState.HELD, request.detail, now))
+        self._held |= dict.fromkeys(keys, SymbolSubscription(HoldState.HELD, request.detail, now))
         for key in keys:
             if self._registry.backfills.pop(key, None) is not None:
                 self._registry.backfilled[key] = request.backfill
@@ -842,7 +849,7 @@ def _names_any(refusal: Refusal, channel: str, symbols: Iterable[str]) -> bool:
     return (not channels or channel in channels) and (not named or not named.isdisjoint(symbols))
 
 
-def _matches_entry(key: SubscriptionKey, held: HeldSubscription, entry: Entry) -> bool:
+def _matches_entry(key: SubscriptionKey, held: SymbolSubscription, entry: ListedSubscription) -> bool:
     """Whether an entry of the server's list may mean this subscription, by the options that it names."""
     named = {name: str(value).lower() for name, value in entry.options.items()}
     expected = options_of(key.channel_key, held.detail)

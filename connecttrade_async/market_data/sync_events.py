@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 if TYPE_CHECKING:
     from collections.abc import Hashable
 
-    from connecttrade_async.market_data.codec import Entry, Snapshot, Subscriptions
+    from connecttrade_async.market_data.codec import BarSnapshot, ListedSubscription, SubscriptionList
     from connecttrade_async.market_data.registry import SubscriptionKey
     from connecttrade_async.streaming.codec import Refusal, Subscribed, Unsubscribed
 
@@ -59,7 +59,7 @@ class SubscriptionDiff(NamedTuple):
     """
 
     missing: tuple[SubscriptionKey, ...]
-    extra: tuple[Entry, ...]
+    extra: tuple[ListedSubscription, ...]
 
 
 class ReplyReceived(NamedTuple):
@@ -72,5 +72,5 @@ class ReplyReceived(NamedTuple):
     """
 
     request_id: str
-    message: Snapshot | Subscriptions | Subscribed | Unsubscribed | Refusal
+    message: BarSnapshot | SubscriptionList | Subscribed | Unsubscribed | Refusal
     difference: SubscriptionDiff | None = None

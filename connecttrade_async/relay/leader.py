@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from connecttrade_async.relay.redis import RedisChannel, ScriptReply
     from connecttrade_async.relay.settings import RelaySettings
     from connecttrade_async.secret import Secret
-    from connecttrade_async.streaming.codec import Awaited, Ping, Subscribed, Unsubscribed
+    from connecttrade_async.streaming.codec import AwaitedReply, Ping, Subscribed, Unsubscribed
     from connecttrade_async.streaming.config import StreamConfig, Upstream
     from connecttrade_async.streaming.protocol import Closed, StreamProtocol, TopicCodec
 
@@ -101,12 +101,12 @@ class LeaseFencedCodec:
         return type(self)(self._codec.for_connection(), self._check_lease)
 
     @property
-    def awaits(self) -> Awaited:
+    def awaits(self) -> AwaitedReply:
         """What the connection waits for."""
         return self._codec.awaits
 
     @awaits.setter
-    def awaits(self, awaited: Awaited) -> None:
+    def awaits(self, awaited: AwaitedReply) -> None:
         self._codec.awaits = awaited
 
     @property

@@ -14,7 +14,7 @@ from typing import Any, Generic, Protocol, TypeVar
 
 from connecttrade_async.rest.wire import Request, Response
 
-__all__ = ["Call", "Decode", "RequestApi"]
+__all__ = ["Call", "RequestApi", "ResponseDecoder"]
 
 T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
@@ -28,7 +28,7 @@ class RequestApi(Protocol):
         ...
 
 
-class Decode(Protocol[T_co]):
+class ResponseDecoder(Protocol[T_co]):
     """Decodes the response to a request."""
 
     def __call__(self, response: Response, request: Request, /) -> T_co:
@@ -51,7 +51,7 @@ class Call(Coroutine[Any, Any, T], Generic[T]):
 
     __slots__ = ("_api", "_coroutine", "_decode", "_is_started", "request")
 
-    def __init__(self, api: RequestApi, request: Request, decode: Decode[T]) -> None:
+    def __init__(self, api: RequestApi, request: Request, decode: ResponseDecoder[T]) -> None:
         self.request = request
         self._api = api
         self._decode = decode

@@ -10,7 +10,7 @@ from typing import Any, Generic, Self, TypeVar
 
 from connecttrade_async.errors import CursorError
 from connecttrade_async.models.pages import Page
-from connecttrade_async.rest.call import Call, Decode, RequestApi
+from connecttrade_async.rest.call import Call, RequestApi, ResponseDecoder
 from connecttrade_async.rest.wire import Request, Response
 
 __all__ = ["Listing", "Pages"]
@@ -47,7 +47,7 @@ class Listing(Call[Page[T]], Generic[T]):
         self,
         api: RequestApi,
         request_at: Callable[[str | None], Request],
-        decode: Decode[Page[T]],
+        decode: ResponseDecoder[Page[T]],
         *,
         start: str | None = None,
         backwards: bool = False,

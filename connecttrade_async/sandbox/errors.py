@@ -11,9 +11,9 @@ __all__ = [
     "ConflictError",
     "ForbiddenError",
     "GoneError",
+    "NotFoundError",
     "RefusalError",
     "UnauthorizedError",
-    "UnknownError",
 ]
 
 
@@ -50,7 +50,7 @@ class ForbiddenError(RefusalError):
     status = 403
 
 
-class UnknownError(RefusalError):
+class NotFoundError(RefusalError):
     """404, documented: not found, which is also the answer for another user's data."""
 
     status = 404

@@ -23,7 +23,7 @@ from connecttrade_async.streaming.batches import split_list, split_payload
 from connecttrade_async.streaming.census import Census, census_of
 from connecttrade_async.streaming.codec import (
     DECODE_ERRORS,
-    Awaited,
+    AwaitedReply,
     Control,
     Heartbeat,
     JsonCodec,
@@ -40,8 +40,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from connecttrade_async.models.events import UnknownMessage
-    from connecttrade_async.streaming.frame_types import Compiled
-    from connecttrade_async.streaming.update_forms import Reading
+    from connecttrade_async.streaming.frame_types import FrameDecoders
+    from connecttrade_async.streaming.update_forms import UpdateReading
 
 __all__ = ["BrokerageCodec"]
 
@@ -58,7 +58,7 @@ _FIRST_SECOND_USER = 23  # the least offset of a second user id: ``{"data":{"use
 log = logging.getLogger("connecttrade_async.streaming")
 
 
-class Owned(msgspec.Struct, gc=False):
+class OwnedIds(msgspec.Struct, gc=False):
     """The ids in one object of a frame, undecoded, and the objects inside it that may hold more ids."""
 
     user_id: msgspec.Raw = msgspec.Raw()
@@ -67,7 +67,7 @@ class Owned(msgspec.Struct, gc=False):
     data: msgspec.Raw = msgspec.Raw()
 
 
-_OWNED = msgspec.json.Decoder(Owned)
+_OWNED = msgspec.json.Decoder(OwnedIds)
 _ID: msgspec.json.Decoder[str | int | None] = msgspec.json.Decoder(str | int | None)
 
 
@@ -106,7 +106,7 @@ class BrokerageCodec(JsonCodec[Message]):
         self.learned: Dialect = dialect
         self._forms = UpdateForms(dialect)
         self._is_other = (dialect.brokerage, dialect.names) != (Dialect.default.brokerage, Dialect.default.names)
-        self._compiled: Compiled | None = compiled(dialect) if self._is_other else None
+        self._compiled: FrameDecoders | None = compiled(dialect) if self._is_other else None
         self._has_numbers = False
         self._has_rules = bool(dialect.brokerage.rules)
         self._orders = _order_classes(self._compiled)
@@ -196,7 +196,7 @@ class BrokerageCodec(JsonCodec[Message]):
         more.
         """
         found = self._compiled
-        if found is None or self._has_numbers or self.awaits is not Awaited.NOTHING:
+        if found is None or self._has_numbers or self.awaits is not AwaitedReply.NOTHING:
             return None
         key, second, classes = found.user_key, found.first_second_user, self._orders
         try:
@@ -224,7 +224,7 @@ class BrokerageCodec(JsonCodec[Message]):
 
     def _read_single(self, raw: bytes) -> Any:  # noqa: ANN401 - one or several messages
         found = self._compiled
-        if found is None or (self._has_rules and self.awaits is not Awaited.NOTHING):
+        if found is None or (self._has_rules and self.awaits is not AwaitedReply.NOTHING):
             return self.read_otherwise(raw, "")
         try:
             _ = raw.isascii() or raw.decode()
@@ -296,7 +296,7 @@ class BrokerageCodec(JsonCodec[Message]):
         self._learn(raw, reading)
         return reading.update
 
-    def _learn(self, raw: bytes, reading: Reading) -> None:
+    def _learn(self, raw: bytes, reading: UpdateReading) -> None:
         """Compile the form of a frame that only the slow reading understood, and use it from here on."""
         if self._attempts >= MAX_LEARNED:
             return
@@ -372,13 +372,13 @@ class BrokerageCodec(JsonCodec[Message]):
         return ""
 
 
-def _order_classes(found: Compiled | None) -> frozenset[type]:
+def _order_classes(found: FrameDecoders | None) -> frozenset[type]:
     """Return the compiled classes of order updates with their payload inside."""
     known: Mapping[type, type] = {} if found is None else found.public
     return frozenset(each for each, public in known.items() if public is OrderUpdate)
 
 
-def _parts(raw: bytes | msgspec.Raw, depth: int = 2) -> Iterator[Owned]:
+def _parts(raw: bytes | msgspec.Raw, depth: int = 2) -> Iterator[OwnedIds]:
     """Yield the objects that may name the owner: the frame, its payload, and the account in either.
 
     An object that cannot be decoded is skipped.

@@ -16,7 +16,7 @@ from connecttrade_async.streaming.fanout import Fanout
 from connecttrade_async.streaming.filters import TOPICS, EventFilter
 from connecttrade_async.streaming.protocol import CloseReason, StreamProtocol, TopicCodec, TopicSync, codes_of
 from connecttrade_async.streaming.stream import Stream
-from connecttrade_async.streaming.subscriptions import CAPACITY, MAX_BYTES, Capacity, Subscription
+from connecttrade_async.streaming.subscriptions import CAPACITY, MAX_BYTES, QueueCapacity, Subscription
 from connecttrade_async.streaming.websocket import ConnectOptions
 from connecttrade_async.validation import one_of
 
@@ -119,4 +119,4 @@ class BrokerageStream(Stream):
         if overflow is None:
             overflow = "latest" if set(selected) <= {"positions", "balances"} else "close"
         event_filter = EventFilter(selected, account_id, user_id, symbol)
-        return self._subscribe(event_filter, overflow, Capacity(capacity, max_bytes))
+        return self._subscribe(event_filter, overflow, QueueCapacity(capacity, max_bytes))

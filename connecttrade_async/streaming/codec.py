@@ -46,7 +46,7 @@ __all__ = [
     "CONTROLS",
     "DECODE_ERRORS",
     "Authenticated",
-    "Awaited",
+    "AwaitedReply",
     "Control",
     "Heartbeat",
     "JsonCodec",
@@ -169,7 +169,7 @@ class Heartbeat(msgspec.Struct, frozen=True, gc=False):
     """A frame that says only that the server is alive."""
 
 
-class Awaited(Enum):
+class AwaitedReply(Enum):
     """What a connection waits for, which decides what a frame of an unknown form can mean."""
 
     WELCOME = "welcome"
@@ -252,7 +252,7 @@ class JsonCodec(Generic[M]):
         self._secret = secret
         self.dialect = dialect
         self._part = part or dialect.market_data
-        self.awaits = Awaited.NOTHING
+        self.awaits = AwaitedReply.NOTHING
         self.has_lists = False
         self._controls: dict[str, ControlKind] = dict.fromkeys(HEARTBEATS, "heartbeat")
         for name in CONTROLS:
@@ -295,7 +295,7 @@ class JsonCodec(Generic[M]):
             The message; an ``UnknownMessage`` for a frame that cannot be decoded; or a list of these, for a frame that
             holds several.
         """
-        if self._part.rules and self.awaits is not Awaited.NOTHING:
+        if self._part.rules and self.awaits is not AwaitedReply.NOTHING:
             return self.read_otherwise(raw, "")
         try:
             # The decoder skips fields that no model has. Invalid UTF-8 in them would surface later, in ``raw``.
@@ -410,12 +410,12 @@ class JsonCodec(Generic[M]):
         meaning: ControlKind | None = next((found for found in meanings if found is not None), None)
         if meaning is None and isinstance(frame, dict) and self.is_update(cast("dict[str, Any]", frame)):
             return None
-        if self.awaits is Awaited.NOTHING:
+        if self.awaits is AwaitedReply.NOTHING:
             # Nothing is awaited, so words outside the tag mean nothing.
             untagged = cast("dict[str, Any]", frame) if isinstance(frame, dict) and not tags else {}
             has_error = any(value for name, value in untagged.items() if fold_name(name) in ERROR_FIELDS)
             return "error" if has_error else meaning
-        if self.awaits is Awaited.WELCOME:
+        if self.awaits is AwaitedReply.WELCOME:
             # The words of a welcome may mention errors and refusals; its other members do not.
             members = cast("dict[str, Any]", frame).items() if isinstance(frame, dict) else ()
             without_prose = {name: value for name, value in members if fold_name(name) not in MESSAGE_FIELDS}
@@ -439,7 +439,7 @@ class JsonCodec(Generic[M]):
         signs = signs_of(frame, self.errors)
         if signs.refuses:
             return "error"
-        if self.awaits is Awaited.LOGIN:
+        if self.awaits is AwaitedReply.LOGIN:
             return "authenticated" if signs.accepts_login else None
         return "subscribed" if signs.confirms_subscription else None
 

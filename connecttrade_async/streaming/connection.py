@@ -7,7 +7,7 @@ import contextlib
 from collections import deque
 from typing import TYPE_CHECKING, Any
 
-from connecttrade_async.streaming.protocol import State
+from connecttrade_async.streaming.protocol import ConnectionState
 from connecttrade_async.streaming.websocket import ConnectionLostError
 
 if TYPE_CHECKING:
@@ -146,7 +146,7 @@ class StreamConnection:
             self._timer = clock.call_later(max(protocol.deadline - clock.now(), MIN_TIMER), self.check_deadline)
             return
         protocol.check(clock.now())
-        if protocol.state is State.OVER:
+        if protocol.state is ConnectionState.OVER:
             self.websocket.abort()
         else:
             self._on_progress(self)

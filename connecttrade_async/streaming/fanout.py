@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from connecttrade_async.models.events import Chosen, Event
     from connecttrade_async.models.market import MarketUpdate
     from connecttrade_async.streaming.filters import EventFilter, Predicate
-    from connecttrade_async.streaming.subscriptions import Capacity, Subscription
+    from connecttrade_async.streaming.subscriptions import QueueCapacity, Subscription
 
     Fact = Chosen | MarketUpdate
 
@@ -175,7 +175,7 @@ class Fanout:
         self._topics: dict[str, TopicSubscribers] = defaultdict(TopicSubscribers)
         self._ending: Exception | None = None
 
-    def subscribe(self, event_filter: EventFilter, overflow: str, capacity: Capacity) -> Subscription:
+    def subscribe(self, event_filter: EventFilter, overflow: str, capacity: QueueCapacity) -> Subscription:
         """Add a subscription.
 
         Args:

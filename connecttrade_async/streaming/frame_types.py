@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from connecttrade_async.dialect.parts import FieldNames
 
-__all__ = ["Compiled", "become_public", "compile_controls", "compiled", "decode_compiled", "derive", "reads_alike"]
+__all__ = ["FrameDecoders", "become_public", "compile_controls", "compiled", "decode_compiled", "derive", "reads_alike"]
 
 keep = msgspec.structs.force_setattr
 UPDATES: dict[Any, str] = {kind.update: name for name, kind in KINDS.items()}
@@ -32,7 +32,7 @@ CONTAINERS = (*WRAPPERS, *(name for kind in KINDS.values() for name in (kind.nam
 MAX_CACHED = 16  # dialects: their classes are never freed while they are cached
 
 
-class Flat(NamedTuple):
+class FlatPayload(NamedTuple):
     """How to decode the payload of a frame in which it stands beside the tag.
 
     Attributes:
@@ -46,7 +46,7 @@ class Flat(NamedTuple):
     form: str
 
 
-class Compiled(NamedTuple):
+class FrameDecoders(NamedTuple):
     """The decoders of one dialect.
 
     Attributes:
@@ -61,7 +61,7 @@ class Compiled(NamedTuple):
     decode: Any
     decode_list: Any
     public: Mapping[type, type]
-    payloads: Mapping[type, Flat]
+    payloads: Mapping[type, FlatPayload]
     user_key: bytes
     first_second_user: int
 
@@ -103,7 +103,7 @@ def names_for(names: FieldNames, model: str, fields: tuple[str, ...]) -> dict[st
     return {field: field if field.startswith("_") else wire_name(names, model, field) for field in fields}
 
 
-def compiled(dialect: Dialect) -> Compiled | None:
+def compiled(dialect: Dialect) -> FrameDecoders | None:
     """Return the decoders of a dialect, or None for a form that only the slow reading understands."""
     part = dialect.brokerage
     if "." in part.tag + part.time + part.payload[0]:
@@ -115,11 +115,11 @@ def compiled(dialect: Dialect) -> Compiled | None:
 
 
 @lru_cache(maxsize=MAX_CACHED)
-def _compiled(encoded: bytes) -> Compiled:
+def _compiled(encoded: bytes) -> FrameDecoders:
     dialect = msgspec.json.decode(encoded, type=Dialect)
     part, names = dialect.brokerage, dialect.names
     public: dict[type, type] = {}
-    payloads: dict[type, Flat] = {}
+    payloads: dict[type, FlatPayload] = {}
     classes: list[Any] = []
     ids = {
         "user_id": wire_path(names, part.user_id),
@@ -151,7 +151,7 @@ def _compiled(encoded: bytes) -> Compiled:
                 public[update] = kind.update
             else:
                 update = _envelope(name, frame_names, options)
-                payloads[update] = Flat(msgspec.json.Decoder(payload).decode, kind.update, defaults["form"])
+                payloads[update] = FlatPayload(msgspec.json.Decoder(payload).decode, kind.update, defaults["form"])
             classes.append(update)
     controls = compile_controls(dialect.brokerage.tag, part.controls, names)
     public |= controls
@@ -161,7 +161,7 @@ def _compiled(encoded: bytes) -> Compiled:
     path, user = part.payload[0], f'"{ids["user_id"]}"'
     second = len(f'{{"{path}":{{{user}:1}},') if path and "{" not in path else 0
     decode, decode_list = msgspec.json.Decoder(union).decode, msgspec.json.Decoder(list.__class_getitem__(union)).decode
-    return Compiled(decode, decode_list, public, payloads, user.encode(), second)
+    return FrameDecoders(decode, decode_list, public, payloads, user.encode(), second)
 
 
 def _envelope(name: str, names: Mapping[str, str], options: Mapping[str, Any]) -> Any:  # noqa: ANN401 - a class made here
@@ -194,7 +194,7 @@ def compile_controls(tag_field: str, tags: Any, names: FieldNames) -> dict[type,
     return found
 
 
-def decode_compiled(found: Compiled, raw: bytes, *, has_numbers: bool) -> Any:  # noqa: ANN401 - a message
+def decode_compiled(found: FrameDecoders, raw: bytes, *, has_numbers: bool) -> Any:  # noqa: ANN401 - a message
     """Decode a frame with compiled types, and make each object one of its public class.
 
     Args:
@@ -210,7 +210,7 @@ def decode_compiled(found: Compiled, raw: bytes, *, has_numbers: bool) -> Any:  
     return become_public(found, found.decode(text), raw, text)
 
 
-def become_public(found: Compiled, message: Any, raw: bytes, text: bytes) -> Any:  # noqa: ANN401 - a message
+def become_public(found: FrameDecoders, message: Any, raw: bytes, text: bytes) -> Any:  # noqa: ANN401 - a message
     """Make each object of a decoded message one of its public class.
 
     Args:
@@ -249,7 +249,7 @@ def become_public(found: Compiled, message: Any, raw: bytes, text: bytes) -> Any
     return message
 
 
-def _decode_flat(envelope: Any, flat: Flat, text: bytes) -> tuple[Any, Any]:  # noqa: ANN401 - classes made here
+def _decode_flat(envelope: Any, flat: FlatPayload, text: bytes) -> tuple[Any, Any]:  # noqa: ANN401 - classes made here
     if any(map(envelope.__getattribute__, CONTAINERS)):
         msg = "the frame has a payload, but its fields were beside the tag before"
         raise msgspec.ValidationError(msg)
@@ -258,7 +258,7 @@ def _decode_flat(envelope: Any, flat: Flat, text: bytes) -> tuple[Any, Any]:  # 
     return flat.update(**owner, form=flat.form, **{UPDATES[flat.update]: payload}), payload
 
 
-def reads_alike(found: Compiled, raw: bytes, update: Any, *, has_numbers: bool) -> bool:  # noqa: ANN401 - an update
+def reads_alike(found: FrameDecoders, raw: bytes, update: Any, *, has_numbers: bool) -> bool:  # noqa: ANN401 - an update
     """Return whether compiled types read a frame as the slow reading did.
 
     Args:

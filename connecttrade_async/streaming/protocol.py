@@ -45,7 +45,7 @@ from connecttrade_async.dialect.value import Dialect
 from connecttrade_async.models.events import BalanceUpdate, OrderUpdate, PositionUpdate, UnknownMessage
 from connecttrade_async.streaming.codec import (
     Authenticated,
-    Awaited,
+    AwaitedReply,
     Heartbeat,
     Ping,
     Refusal,
@@ -67,7 +67,7 @@ __all__ = [
     "RENEWED",
     "CloseReason",
     "Closed",
-    "State",
+    "ConnectionState",
     "StreamProtocol",
     "SubscriptionSync",
     "TopicSync",
@@ -75,7 +75,7 @@ __all__ = [
 ]
 
 
-class State(Enum):
+class ConnectionState(Enum):
     """The state of a connection."""
 
     WELCOMING = "welcoming"
@@ -98,7 +98,7 @@ class CloseReason(Enum):
 
 
 CONFIRMING = frozenset({OrderUpdate, PositionUpdate, BalanceUpdate})  # an update confirms the topic it belongs to
-LOGGED_IN = frozenset({State.SUBSCRIBING, State.LIVE})
+LOGGED_IN = frozenset({ConnectionState.SUBSCRIBING, ConnectionState.LIVE})
 NORMAL, POLICY, APPLICATION = 1000, 1008, 3000  # close codes (RFC 6455); from 3000 on they belong to applications
 UNPLACED = "the server's reply does not say which of the open requests it answers, and is applied to none"
 MAX_EXCERPT = 2000  # bytes of a frame that are decoded for an error text, which is shortened further
@@ -144,12 +144,12 @@ class Codec(Protocol):
     """Encodes and decodes the frames of one connection."""
 
     @property
-    def awaits(self) -> Awaited:
+    def awaits(self) -> AwaitedReply:
         """What the connection waits for; the protocol sets it."""
         ...
 
     @awaits.setter
-    def awaits(self, awaited: Awaited, /) -> None: ...
+    def awaits(self, awaited: AwaitedReply, /) -> None: ...
 
     @property
     def updates(self) -> frozenset[type]:
@@ -397,7 +397,7 @@ class StreamProtocol:
         self._errors = codec.errors
         self._handshake = codec.handshake
         self._is_assumed = False
-        codec.awaits = Awaited.WELCOME
+        codec.awaits = AwaitedReply.WELCOME
         self._read: Callable[[bytes], Any] = self._read_before_live
         self._login = login
         self._last: tuple[bytes, bool] | None = None
@@ -417,7 +417,7 @@ class StreamProtocol:
             Ping: self._on_ping,
             list: self._on_batch,
         }
-        self.state = State.WELCOMING
+        self.state = ConnectionState.WELCOMING
         self.sync = sync
         self.outbox = sync.outbox
         self.sync_events = sync.sync_events
@@ -446,7 +446,7 @@ class StreamProtocol:
         """
         if self.closed is not None:
             return None
-        if self._silence is not None and self.state is State.LIVE:
+        if self._silence is not None and self.state is ConnectionState.LIVE:
             self._due = now + self._silence
         message: Any = self._read(raw)
         # Updates are not in the table, so one lookup by class separates them from control messages.
@@ -468,10 +468,10 @@ class StreamProtocol:
         return meaning
 
     def _meaning_before_live(self, message: Any) -> Any:  # noqa: ANN401 - each codec has messages of its own
-        if self.state is State.WELCOMING:
+        if self.state is ConnectionState.WELCOMING:
             is_welcome = type(message) is not Refusal and self._handshake.welcome != "wait"
             return FirstFrame(message) if is_welcome else message
-        if self.state is not State.SUBSCRIBING or self._handshake.subscription == "wait":
+        if self.state is not ConnectionState.SUBSCRIBING or self._handshake.subscription == "wait":
             return message
         topic = getattr(message, "topic", None)
         if type(message) in CONFIRMING and topic in self.sync.missing:
@@ -481,11 +481,11 @@ class StreamProtocol:
 
     def _on_batch(self, messages: list[Any], now: float) -> list[Any]:
         """Process the messages of one frame, in order; return its events."""
-        if self.state is State.LIVE and self._transitions.keys().isdisjoint(map(type, messages)):
+        if self.state is ConnectionState.LIVE and self._transitions.keys().isdisjoint(map(type, messages)):
             return messages
         events: list[Any] = []
         for each in self._read_behind_first(messages):
-            message = each if self.state is State.LIVE else self._meaning_before_live(each)
+            message = each if self.state is ConnectionState.LIVE else self._meaning_before_live(each)
             transition = self._transitions.get(message.__class__)
             if transition is None:
                 events.append(message)
@@ -546,7 +546,7 @@ class StreamProtocol:
         if self._assume_at is not None and now >= self._assume_at:
             self._assume(now)
         elif self._due is not None and now >= self._due:
-            if self.state is State.LIVE:
+            if self.state is ConnectionState.LIVE:
                 self._end(CloseReason.AGAIN, f"no frame was received within {self._silence:g} s")
             else:
                 self._end(CloseReason.AGAIN, self._login_timeout_text())
@@ -557,9 +557,9 @@ class StreamProtocol:
     def _assume(self, now: float) -> None:
         """Take the next step without the server's word, as the dialect wants it."""
         self._assume_at = None
-        if self.state is State.WELCOMING:
+        if self.state is ConnectionState.WELCOMING:
             self._on_welcome(None, now)
-        elif self.state is State.AUTHENTICATING:
+        elif self.state is ConnectionState.AUTHENTICATING:
             self._is_assumed = True
             self._on_authenticated(None, now)
         elif not self.sync.has_ids:
@@ -593,11 +593,13 @@ class StreamProtocol:
 
     def _close_reason(self, code: int | None, reason: str) -> CloseReason:
         """Return the meaning of a close code that is not in the table."""
-        if self.state is State.LIVE:
+        if self.state is ConnectionState.LIVE:
             if self._is_displaced or (code is not None and self._is_taken(reason)):
                 return CloseReason.TAKEN
             return CloseReason.CLOSED if code == NORMAL else CloseReason.AGAIN
-        is_pending = self.state is State.AUTHENTICATING or (self.state is State.SUBSCRIBING and self._is_assumed)
+        is_pending = self.state is ConnectionState.AUTHENTICATING or (
+            self.state is ConnectionState.SUBSCRIBING and self._is_assumed
+        )
         if not is_pending or code is None or self._is_temporary(code, reason):
             return CloseReason.AGAIN
         is_refusal = code == POLICY or code >= APPLICATION or (code == NORMAL and bool(reason))
@@ -613,7 +615,7 @@ class StreamProtocol:
 
     def _login_timeout_text(self) -> str:
         """Return the cause for an incomplete login, with the unconfirmed topics and the last frame."""
-        missing = self.sync.missing if self.state is State.SUBSCRIBING else ()
+        missing = self.sync.missing if self.state is ConnectionState.SUBSCRIBING else ()
         unconfirmed = f"; not confirmed: {', '.join(missing)}" if missing else ""
         cause = f"no answer while {self.state.value} within {self._login:g} s{unconfirmed}"
         if self._last is None:
@@ -628,15 +630,15 @@ class StreamProtocol:
 
     def _on_welcome(self, message: object, now: float) -> None:
         del message
-        if self.state is State.WELCOMING:
-            self.state, self._codec.awaits = State.AUTHENTICATING, Awaited.LOGIN
+        if self.state is ConnectionState.WELCOMING:
+            self.state, self._codec.awaits = ConnectionState.AUTHENTICATING, AwaitedReply.LOGIN
             self._assume_at = now + self._handshake.login_after if self._handshake.login == "assume" else None
             self.outbox.append(self._codec.authenticate())
 
     def _on_authenticated(self, message: object, now: float) -> None:
         del message
-        if self.state is State.AUTHENTICATING:
-            self.state, self._codec.awaits = State.SUBSCRIBING, Awaited.SUBSCRIPTION
+        if self.state is ConnectionState.AUTHENTICATING:
+            self.state, self._codec.awaits = ConnectionState.SUBSCRIBING, AwaitedReply.SUBSCRIPTION
             is_assumed = self._handshake.subscription == "assume"
             self._assume_at = now + self._handshake.subscription_after if is_assumed else None
             self.sync.start(now)
@@ -652,8 +654,8 @@ class StreamProtocol:
 
     def _advance(self, now: float) -> None:
         """Enter the next state if the sync has reached it."""
-        if self.state is State.SUBSCRIBING and self.sync.is_settled:
-            self.state, self._codec.awaits, self._assume_at = State.LIVE, Awaited.NOTHING, None
+        if self.state is ConnectionState.SUBSCRIBING and self.sync.is_settled:
+            self.state, self._codec.awaits, self._assume_at = ConnectionState.LIVE, AwaitedReply.NOTHING, None
             self._read, self._last = self._codec.read, None
             self._due = None if self._silence is None else now + self._silence
 
@@ -664,7 +666,7 @@ class StreamProtocol:
         ends_connection = refusal.id is None and not scope and reason is not CloseReason.AGAIN
         text = self._codec.presentable(refusal.message or "no explanation given")
         if ends_connection or self.state not in LOGGED_IN or (not self.sync.has_ids and self._is_refusal(scope)):
-            is_pending = self.state is State.AUTHENTICATING or self._is_assumed
+            is_pending = self.state is ConnectionState.AUTHENTICATING or self._is_assumed
             if reason is CloseReason.AGAIN and self._is_taken(refusal.message or ""):
                 reason = CloseReason.TAKEN
             elif reason is CloseReason.AGAIN and is_pending:
@@ -687,12 +689,12 @@ class StreamProtocol:
 
     def _is_refusal(self, scope: dict[str, Any]) -> bool:
         """Return whether an error refuses the subscription of topics, which has no id."""
-        return self.state is State.SUBSCRIBING and not scope
+        return self.state is ConnectionState.SUBSCRIBING and not scope
 
     def _end(self, reason: CloseReason, cause: str) -> None:
         if self.closed is None:
             self.closed = Closed(reason, self._codec.presentable(cause))
-            self.state = State.OVER
+            self.state = ConnectionState.OVER
             self._due = self._assume_at = None
             self.sync.end()
             self.outbox.clear()

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from connecttrade_async.dialect.parts import ControlRule, ErrorMeanings
 
-__all__ = ["Signs", "code_of", "matches_rule", "message_of", "names_of", "phrase_pattern", "signs_of", "value_at"]
+__all__ = ["FrameSigns", "code_of", "matches_rule", "message_of", "names_of", "phrase_pattern", "signs_of", "value_at"]
 
 MAX_DEPTH = 4
 MAX_TEXT = 500  # characters of a value that are searched for words
@@ -36,7 +36,7 @@ WHOLE_TEXT = "$"
 NOTHING = frozenset({"", "0", "false", "none", "null", "no"})
 
 
-class Signs(NamedTuple):
+class FrameSigns(NamedTuple):
     """The signs in a frame.
 
     Attributes:
@@ -71,7 +71,7 @@ class Signs(NamedTuple):
         return self.subscribes and not (self.is_bad or self.is_negated or self.unsubscribes)
 
 
-def signs_of(frame: Any, errors: ErrorMeanings) -> Signs:  # noqa: ANN401 - JSON is anything
+def signs_of(frame: Any, errors: ErrorMeanings) -> FrameSigns:  # noqa: ANN401 - JSON is anything
     """Return the signs in a frame.
 
     Args:
@@ -98,7 +98,7 @@ def signs_of(frame: Any, errors: ErrorMeanings) -> Signs:  # noqa: ANN401 - JSON
     for text in texts:
         words.update(words_in(text))
     lines = [" ".join(words_in(text)) for text in texts]
-    return Signs(
+    return FrameSigns(
         is_bad or any(word in line for word in errors.refused_words for line in lines),
         is_good,
         bool(NEGATIONS & words),

@@ -19,7 +19,7 @@ from connecttrade_async.clock import Timer
 from connecttrade_async.errors import ClosedError
 from connecttrade_async.streaming.config import Engine, Lifetime, StreamConfig, StreamCounters, StreamLag
 from connecttrade_async.streaming.filters import EventFilter
-from connecttrade_async.streaming.subscriptions import Capacity, Subscription, SubscriptionStatistics
+from connecttrade_async.streaming.subscriptions import QueueCapacity, Subscription, SubscriptionStatistics
 from connecttrade_async.streaming.supervisor import Supervisor
 from connecttrade_async.streaming.watchdog import Watchdog
 from connecttrade_async.validation import positive_number
@@ -181,7 +181,7 @@ class Stream:
         engine.end(error)  # now, not after the WebSocket has closed: the stream must not look live meanwhile
         task.cancel()
 
-    def _subscribe(self, event_filter: EventFilter, overflow: str, capacity: Capacity) -> Subscription:
+    def _subscribe(self, event_filter: EventFilter, overflow: str, capacity: QueueCapacity) -> Subscription:
         subscription = self._fanout.subscribe(event_filter, overflow, capacity)
         if self._engine is None and self._reminder is None:
             with suppress(RuntimeError):  # no event loop is running yet

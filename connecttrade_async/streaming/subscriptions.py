@@ -30,9 +30,9 @@ __all__ = [
     "CAPACITY",
     "MAX_BYTES",
     "POLICIES",
-    "Capacity",
     "DropOldestSubscription",
     "LatestSubscription",
+    "QueueCapacity",
     "Subscription",
     "SubscriptionStatistics",
     "key_of",
@@ -80,7 +80,7 @@ class SubscriptionStatistics(NamedTuple):
     bytes_waiting: int
 
 
-class Capacity(NamedTuple):
+class QueueCapacity(NamedTuple):
     """The capacity of one queue.
 
     Attributes:
@@ -119,7 +119,7 @@ class Subscription:
         "waiter_sets",
     )
 
-    def __init__(self, capacity: Capacity, fanout: Publisher) -> None:
+    def __init__(self, capacity: QueueCapacity, fanout: Publisher) -> None:
         self._capacity, self._max_bytes = capacity
         self._fanout = fanout
         self._items: deque[Any] = deque()
@@ -320,7 +320,7 @@ class DropOldestSubscription(Subscription):
 
     __slots__ = ("_idle_at",)
 
-    def __init__(self, capacity: Capacity, fanout: Publisher) -> None:
+    def __init__(self, capacity: QueueCapacity, fanout: Publisher) -> None:
         super().__init__(capacity, fanout)
         self._idle_at = fanout.wall()  # when the queue was empty last: dropped events are later
 
@@ -362,7 +362,7 @@ class LatestSubscription(Subscription):
 
     __slots__ = ("_bytes", "_latest")
 
-    def __init__(self, capacity: Capacity, fanout: Publisher) -> None:
+    def __init__(self, capacity: QueueCapacity, fanout: Publisher) -> None:
         super().__init__(capacity, fanout)
         self._latest: dict[Hashable, Any] = {}
         self._bytes = 0  # the size of the frames in ``_latest``, maintained so that no event costs a pass over all

@@ -38,7 +38,7 @@ from connecttrade_async.pacing import bounded_retry_after, equal_jitter_delays, 
 from connecttrade_async.streaming.census import Census
 from connecttrade_async.streaming.config import StreamCounters
 from connecttrade_async.streaming.connection import StreamConnection
-from connecttrade_async.streaming.protocol import CONFIRMING, RENEWED, Closed, CloseReason, State
+from connecttrade_async.streaming.protocol import CONFIRMING, RENEWED, Closed, CloseReason, ConnectionState
 from connecttrade_async.streaming.websocket import ConnectionLostError, WebSocket
 
 if TYPE_CHECKING:
@@ -251,7 +251,7 @@ class Supervisor:
             else:
                 self._config.fanout.handle(event)
         # After ``end`` the connection is still closing, and may become live meanwhile.
-        if connection.protocol.state is State.LIVE and not connection.has_gone_live and not self._has_ended:
+        if connection.protocol.state is ConnectionState.LIVE and not connection.has_gone_live and not self._has_ended:
             connection.has_gone_live = True
             self._on_live(connection)
 

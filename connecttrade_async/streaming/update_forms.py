@@ -23,7 +23,17 @@ from connecttrade_async.streaming.signs import value_at
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-__all__ = ["INNER", "KINDS", "Form", "Kind", "Reading", "Spelled", "UpdateForms", "form_text", "payload_path"]
+__all__ = [
+    "INNER",
+    "KINDS",
+    "FrameNames",
+    "UpdateForm",
+    "UpdateForms",
+    "UpdateKind",
+    "UpdateReading",
+    "form_text",
+    "payload_path",
+]
 
 Update: TypeAlias = OrderUpdate | PositionUpdate | BalanceUpdate
 OWNERS = ("user_id", "account_id")
@@ -31,7 +41,7 @@ ACCOUNT = "account"
 UNSPECIFIC = frozenset({"account_id", "account_number", "currency"})  # fields that say nothing of their own
 
 
-class Kind(NamedTuple):
+class UpdateKind(NamedTuple):
     """One kind of update.
 
     Attributes:
@@ -48,15 +58,15 @@ class Kind(NamedTuple):
 
 
 KINDS = {
-    "order": Kind("order", "orders", OrderUpdate, Order),
-    "position": Kind("position", "positions", PositionUpdate, Position),
-    "balance": Kind("balance", "balances", BalanceUpdate, Balance),
+    "order": UpdateKind("order", "orders", OrderUpdate, Order),
+    "position": UpdateKind("position", "positions", PositionUpdate, Position),
+    "balance": UpdateKind("balance", "balances", BalanceUpdate, Balance),
 }
 INNER: dict[str, tuple[str, type[Fill | Leg]]] = {"fills": ("fill", Fill), "legs": ("leg", Leg)}
 """The lists of models in an order, by field: the name of the model, and its class."""
 
 
-class Form(NamedTuple):
+class UpdateForm(NamedTuple):
     """Where a frame has the parts of its update.
 
     Attributes:
@@ -65,12 +75,12 @@ class Form(NamedTuple):
         path: the names of the members on the way to the payload; empty where its fields stand beside the tag.
     """
 
-    kind: Kind
+    kind: UpdateKind
     tag: str
     path: tuple[str, ...]
 
 
-class Spelled(NamedTuple):
+class FrameNames(NamedTuple):
     """The names in one frame.
 
     Attributes:
@@ -84,7 +94,7 @@ class Spelled(NamedTuple):
     names: dict[str, dict[str, str]]
 
 
-class Reading(NamedTuple):
+class UpdateReading(NamedTuple):
     """An update and the form of its frame.
 
     Attributes:
@@ -95,8 +105,8 @@ class Reading(NamedTuple):
     """
 
     update: Update
-    form: Form
-    spelled: Spelled
+    form: UpdateForm
+    spelled: FrameNames
     has_numbers: bool
 
 
@@ -110,7 +120,7 @@ class UpdateForms:
     def __init__(self, dialect: Dialect) -> None:
         self._dialect = dialect
         self._part = dialect.brokerage
-        self._kinds: dict[str, Kind] = {}
+        self._kinds: dict[str, UpdateKind] = {}
         for name, kind in KINDS.items():
             for tag in (name, *getattr(self._part.updates, name)):
                 self._kinds[tag.casefold()] = self._kinds[fold_tag(tag)] = kind
@@ -119,7 +129,7 @@ class UpdateForms:
             name: FieldTable(dialect.names, name, model.__struct_encode_fields__) for name, model in models.items()
         }
 
-    def form_of(self, frame: Mapping[str, Any]) -> Form | None:
+    def form_of(self, frame: Mapping[str, Any]) -> UpdateForm | None:
         """Return the form of an update; None for a frame that is no update.
 
         Raises:
@@ -132,7 +142,7 @@ class UpdateForms:
             raise AmbiguousFrameError(problem)
         if named:
             tag, kind = named[0]
-            return Form(kind, tag, self._path(frame, kind))
+            return UpdateForm(kind, tag, self._path(frame, kind))
         if any(fold_tag(text) for _, text in tags):
             return None
         return self._untagged_form(frame)
@@ -147,24 +157,26 @@ class UpdateForms:
             if is_tag and name != self._part.tag and isinstance(value, str):
                 yield name, value
 
-    def _kind_of(self, text: str) -> Kind | None:
+    def _kind_of(self, text: str) -> UpdateKind | None:
         return self._kinds.get(text[:100].casefold()) or self._kinds.get(fold_tag(text))
 
-    def _untagged_form(self, frame: Mapping[str, Any]) -> Form | None:
+    def _untagged_form(self, frame: Mapping[str, Any]) -> UpdateForm | None:
         """Return the form of a frame without a kind, of which the payload's own name is one."""
-        found: list[Form] = []
+        found: list[UpdateForm] = []
         for name in ("", *_containers(frame, WRAPPERS)):
             inner: Any = frame[name] if name else frame
             members = cast("dict[str, Any]", inner) if isinstance(inner, dict) else {}
             for kind in KINDS.values():
                 path = (name,) if name else ()
-                found += [Form(kind, "", (*path, each)) for each in _containers(members, (kind.name, kind.plural))]
+                found += [
+                    UpdateForm(kind, "", (*path, each)) for each in _containers(members, (kind.name, kind.plural))
+                ]
         if len(found) > 1:
             problem = f"the frame has more than one payload: {', '.join('.'.join(form.path) for form in found)}"
             raise AmbiguousFrameError(problem)
         return found[0] if found else None
 
-    def _path(self, frame: Mapping[str, Any], kind: Kind) -> tuple[str, ...]:
+    def _path(self, frame: Mapping[str, Any], kind: UpdateKind) -> tuple[str, ...]:
         for pattern in self._part.payload:
             path = payload_path(pattern, kind)
             if path and isinstance(value_at(frame, path), dict | list):
@@ -194,7 +206,7 @@ class UpdateForms:
         fields = ((name, self._tables[model].field_of(name)) for name in cast("Mapping[str, Any]", payload))
         return any(field is not None and wire_name(names, model, field) != name for name, field in fields)
 
-    def read(self, frame: Mapping[str, Any], form: Form) -> Reading:
+    def read(self, frame: Mapping[str, Any], form: UpdateForm) -> UpdateReading:
         """Return the update of a frame with one payload.
 
         Args:
@@ -223,14 +235,14 @@ class UpdateForms:
             {"_form": self._form_text(form, names), **cast("dict[str, Any]", texts)},
             form.kind.update,
         )
-        return Reading(update, form, Spelled(tag, {**spelled, "time": time_name}, names), has_numbers)
+        return UpdateReading(update, form, FrameNames(tag, {**spelled, "time": time_name}, names), has_numbers)
 
-    def _form_text(self, form: Form, names: Mapping[str, Mapping[str, str]]) -> str:
+    def _form_text(self, form: UpdateForm, names: Mapping[str, Mapping[str, str]]) -> str:
         own = names[form.kind.name].items()
         is_default = form.path == Dialect.default.brokerage.payload and all(field == wire for field, wire in own)
         return "" if is_default else form_text(self._dialect, form.kind.name, ".".join(form.path))
 
-    def owners(self, frame: Mapping[str, Any], form: Form) -> dict[str, str]:
+    def owners(self, frame: Mapping[str, Any], form: UpdateForm) -> dict[str, str]:
         """Return the owner's ids in a frame, by name.
 
         Raises:
@@ -240,7 +252,7 @@ class UpdateForms:
         return self._owners(frame, form, cast("Mapping[str, Any]", payload))[0]
 
     def _owners(
-        self, frame: Mapping[str, Any], form: Form, payload: Mapping[str, Any]
+        self, frame: Mapping[str, Any], form: UpdateForm, payload: Mapping[str, Any]
     ) -> tuple[dict[str, str], dict[str, str]]:
         """Return the owner's ids by name, and the paths at which the frame itself has them."""
         parts: list[Mapping[str, Any]] = [frame]
@@ -287,7 +299,7 @@ class UpdateForms:
                     values[field] = [row for row, _ in picked]
         return values, names
 
-    def learned(self, reading: Reading) -> Dialect | None:
+    def learned(self, reading: UpdateReading) -> Dialect | None:
         """Return the dialect that the form of a frame belongs to, or None for a form that no dialect has."""
         form, spelled, part = reading.form, reading.spelled, self._part
         if not form.tag:
@@ -307,7 +319,7 @@ class UpdateForms:
         return msgspec.structs.replace(self._dialect, brokerage=brokerage, names=names)
 
 
-def _innermost(frame: Mapping[str, Any], path: tuple[str, ...], kind: Kind) -> tuple[str, ...]:
+def _innermost(frame: Mapping[str, Any], path: tuple[str, ...], kind: UpdateKind) -> tuple[str, ...]:
     """Return the path of a payload, one level deeper where a member there has the name of the kind."""
     inner = value_at(frame, ".".join(path))
     members = cast("dict[str, Any]", inner) if isinstance(inner, dict) else {}
@@ -315,12 +327,12 @@ def _innermost(frame: Mapping[str, Any], path: tuple[str, ...], kind: Kind) -> t
     return (*path, deeper[0]) if len(deeper) == 1 else path
 
 
-def payload_path(pattern: str, kind: Kind) -> str:
+def payload_path(pattern: str, kind: UpdateKind) -> str:
     """Return the path of a dialect for one kind: ``{kind}`` and ``{kinds}`` stand for its name and its plural."""
     return pattern.replace("{kind}", kind.name).replace("{kinds}", kind.plural)
 
 
-def payload_pattern(form: Form) -> str:
+def payload_pattern(form: UpdateForm) -> str:
     """Return the path of a form for the dialect."""
     names = {form.kind.name: "{kind}", form.kind.plural: "{kinds}"}
     return ".".join(names.get(name, name) for name in form.path)

@@ -13,7 +13,13 @@ from msgspec.structs import astuple
 
 from connecttrade_async.books.book import AccountSnapshot
 from connecttrade_async.books.changes import OrderChanged, PositionChanged
-from connecttrade_async.books.followed_users import FollowedUser, FollowedUsers, FollowEvent, FollowState, SnapshotState
+from connecttrade_async.books.followed_users import (
+    FollowedUser,
+    FollowedUserEvent,
+    FollowedUsers,
+    FollowState,
+    SnapshotState,
+)
 from connecttrade_async.books.order_tracker import OrderRetention
 from followed import make_current
 from frame_factory import balance, order, order_frame, position, position_frame
@@ -154,7 +160,7 @@ def test_followed_user_is_not_tracked_by_the_garbage_collector() -> None:
 
 # --- the state machine of a followed user
 
-NEWS = (FollowEvent.DOUBT, FollowEvent.OUTDATE, FollowEvent.MISS)
+NEWS = (FollowedUserEvent.DOUBT, FollowedUserEvent.OUTDATE, FollowedUserEvent.MISS)
 
 
 class EveryEvent(RuleBasedStateMachine):
@@ -166,8 +172,8 @@ class EveryEvent(RuleBasedStateMachine):
         self.number = self.begun_at = self.doubted_at = 0
         self.is_reading = self.is_loaded = self.is_removed = False
 
-    @rule(event=st.sampled_from(FollowEvent))
-    def send(self, event: FollowEvent) -> None:
+    @rule(event=st.sampled_from(FollowedUserEvent))
+    def send(self, event: FollowedUserEvent) -> None:
         before = self.followed.state, self.followed.snapshot
         try:
             self.followed.handle(event)
@@ -177,32 +183,32 @@ class EveryEvent(RuleBasedStateMachine):
             return
         assert self.is_allowed(event)
         self.number += 1
-        if event is FollowEvent.BEGIN:
+        if event is FollowedUserEvent.BEGIN:
             self.is_reading, self.is_loaded, self.begun_at = True, False, self.number
         elif event in NEWS:
             self.doubted_at = self.number
-        elif event is FollowEvent.REMOVE:
+        elif event is FollowedUserEvent.REMOVE:
             self.is_removed = True
-        elif event is FollowEvent.END:
+        elif event is FollowedUserEvent.END:
             self.is_reading = False
         else:
             self.is_loaded = True
         if self.followed.state is FollowState.CURRENT and before[0] is not FollowState.CURRENT:
-            assert event is FollowEvent.LOAD
+            assert event is FollowedUserEvent.LOAD
             assert self.begun_at > self.doubted_at
 
-    def is_allowed(self, event: FollowEvent) -> bool:
+    def is_allowed(self, event: FollowedUserEvent) -> bool:
         """Return whether an event can happen, from what happened before and without the tables."""
         is_discarded = self.followed.snapshot is SnapshotState.OUTDATED
         is_unloaded = self.is_reading and not self.is_loaded
         match event:
-            case FollowEvent.BEGIN:
+            case FollowedUserEvent.BEGIN:
                 return not self.is_reading and not self.is_removed
-            case FollowEvent.LOAD:
+            case FollowedUserEvent.LOAD:
                 return is_unloaded and not self.is_removed and self.begun_at > self.doubted_at
-            case FollowEvent.LOAD_DOUBTED:
+            case FollowedUserEvent.LOAD_DOUBTED:
                 return is_unloaded and not is_discarded and self.begun_at < self.doubted_at
-            case FollowEvent.END:
+            case FollowedUserEvent.END:
                 return self.is_reading
             case _:
                 return not self.is_removed
@@ -254,7 +260,7 @@ class Accounts(RuleBasedStateMachine):
 
     @rule()
     def outdate(self) -> None:
-        self.followed.handle(FollowEvent.OUTDATE)
+        self.followed.handle(FollowedUserEvent.OUTDATE)
 
     @rule()
     @precondition(lambda self: self.followed.snapshot not in {SnapshotState.NONE, SnapshotState.LOADED})

@@ -21,7 +21,7 @@ from connecttrade_async.models import Page
 from connecttrade_async.models.pages import Rows
 from connecttrade_async.streaming.fanout import Fanout
 from connecttrade_async.streaming.filters import EventFilter
-from connecttrade_async.streaming.subscriptions import Capacity
+from connecttrade_async.streaming.subscriptions import QueueCapacity
 from frame_factory import balance, order, order_frame, position
 from manual_clock import SteppedClock
 from scripted_calls import ScriptedApi
@@ -619,7 +619,7 @@ async def test_pause_ends_in_time_and_cancels_its_timer() -> None:
 async def test_update_applier_yields_after_250_frames() -> None:
     setup = Setup()
     fanout = Fanout(setup.clock.wall)
-    events = fanout.subscribe(EventFilter(("orders", "unknown")), "drop_oldest", Capacity(10_000, 1 << 30))
+    events = fanout.subscribe(EventFilter(("orders", "unknown")), "drop_oldest", QueueCapacity(10_000, 1 << 30))
     updates = UpdateApplier(
         events,
         setup.users,

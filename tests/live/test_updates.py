@@ -20,7 +20,7 @@ from connecttrade_async.models import Page
 from connecttrade_async.models.events import Gap, StreamLive, StreamLost, UnknownMessage
 from connecttrade_async.streaming.fanout import Fanout
 from connecttrade_async.streaming.filters import EventFilter
-from connecttrade_async.streaming.subscriptions import Capacity
+from connecttrade_async.streaming.subscriptions import QueueCapacity
 from followed import make_current
 from frame_factory import balance, order_frame, position_frame
 from scripted_calls import ScriptedApi, answered
@@ -96,7 +96,7 @@ def make_applier(capacity: int = 10) -> tuple[Fanout, FollowedUsers, Resync, Upd
     )
     fanout = Fanout(clock.wall)
     interest = EventFilter(("orders", "positions", "balances", "lifecycle", "unknown"))
-    events = fanout.subscribe(interest, "drop_oldest", Capacity(capacity, 1 << 20))
+    events = fanout.subscribe(interest, "drop_oldest", QueueCapacity(capacity, 1 << 20))
     updates = UpdateApplier(
         events,
         users,

@@ -25,7 +25,7 @@ from connecttrade_async.secret import Secret
 from connecttrade_async.streaming.brokerage_codec import BrokerageCodec
 from connecttrade_async.streaming.fanout import Fanout
 from connecttrade_async.streaming.filters import EventFilter
-from connecttrade_async.streaming.subscriptions import Capacity
+from connecttrade_async.streaming.subscriptions import QueueCapacity
 from followed import make_current
 from frame_factory import DIALECT, balance
 from scripted_calls import ScriptedApi
@@ -78,7 +78,7 @@ class Setup:
         self.fanout = Fanout(self.clock.wall)
         interest = EventFilter(("orders", "positions", "balances", "lifecycle", "unknown"))
         self.updates = UpdateApplier(
-            self.fanout.subscribe(interest, "drop_oldest", Capacity(1000, 1 << 24)),
+            self.fanout.subscribe(interest, "drop_oldest", QueueCapacity(1000, 1 << 24)),
             self.users,
             self.change_feed,
             self.resync,

@@ -10,10 +10,10 @@ from hypothesis import given, settings, strategies as st
 
 from connecttrade_async.errors import MalformedResponseError
 from connecttrade_async.market_data.codec import (
-    Entry,
+    BarSnapshot,
+    ListedSubscription,
     MarketDataCodec,
-    Snapshot,
-    Subscriptions,
+    SubscriptionList,
     past_bars,
 )
 from connecttrade_async.models.events import UnknownMessage
@@ -94,8 +94,8 @@ def test_codec_accepts_other_spellings_of_type_and_members(name: str, spelled: s
         ({"type": "subscribed", "id": "7", "channel": "quotes", "symbols": ["AAPL"]}, Subscribed),
         ({"type": "unsubscribed", "id": 7}, Unsubscribed),
         ({"event": "error", "id": "7", "code": 400}, Refusal),
-        ({"type": "subscriptions", "id": "8", "subscriptions": []}, Subscriptions),
-        ({"event": "snapshot", "id": "9", "symbol": "AAPL", "bars": [BAR]}, Snapshot),
+        ({"type": "subscriptions", "id": "8", "subscriptions": []}, SubscriptionList),
+        ({"event": "snapshot", "id": "9", "symbol": "AAPL", "bars": [BAR]}, BarSnapshot),
     ],
 )
 def test_codec_decodes_replies(frame: dict[str, Any], kind: type) -> None:
@@ -127,26 +127,26 @@ def test_subscriptions_entries_leave_out_malformed_entries() -> None:
         {"channel": "quotes"},
         {"symbols": ["A"]},
     )
-    assert Subscriptions("1", lines).entries == (
-        Entry("depth", ("A",), {"levels": 10}),
-        Entry("options_chain", ("TSLA",), {"greeks": True}),
+    assert SubscriptionList("1", lines).entries == (
+        ListedSubscription("depth", ("A",), {"levels": 10}),
+        ListedSubscription("options_chain", ("TSLA",), {"greeks": True}),
     )
 
 
 def test_past_bars_are_in_order_and_marked() -> None:
     later = {**BAR, "start_time": "2026-03-02T14:31:00Z"}
-    first, second = past_bars(Snapshot("1", None, (later, BAR)), "AAPL", "1m")
+    first, second = past_bars(BarSnapshot("1", None, (later, BAR)), "AAPL", "1m")
     assert (first.symbol, first.interval, first.is_backfill, first.close) == ("AAPL", "1m", True, Decimal(2))
     assert second.start_time == datetime(2026, 3, 2, 14, 31, tzinfo=UTC)
-    [named] = past_bars(Snapshot("1", "MSFT", ({"symbol": "IBM"},)), "AAPL", "1m")
+    [named] = past_bars(BarSnapshot("1", "MSFT", ({"symbol": "IBM"},)), "AAPL", "1m")
     assert (named.symbol, named.start_time) == ("IBM", None)
     with pytest.raises(MalformedResponseError, match=r"snapshot\.bars"):
-        past_bars(Snapshot("1", None, ({"open": 1},)), "AAPL", "1m")
+        past_bars(BarSnapshot("1", None, ({"open": 1},)), "AAPL", "1m")
 
 
 def test_past_bars_with_a_malformed_time_keep_the_other_bars() -> None:
     malformed = {**BAR, "start_time": "soon", "close": "9"}
-    first, second = past_bars(Snapshot("1", None, (BAR, malformed)), "AAPL", "1m")
+    first, second = past_bars(BarSnapshot("1", None, (BAR, malformed)), "AAPL", "1m")
     assert (first.close, second.close) == (Decimal(9), Decimal(2))
     with pytest.raises(MalformedResponseError):
         _ = first.start_time

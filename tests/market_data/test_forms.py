@@ -24,7 +24,7 @@ from connecttrade_async import (
 from connecttrade_async.config import Timeouts
 from connecttrade_async.market_data.codec import MAX_SAID, MarketDataCodec, past_bars
 from connecttrade_async.market_data.event_types import compiled_events
-from connecttrade_async.market_data.registry import ChannelKey, Query, SubscriptionKey, SubscriptionRegistry
+from connecttrade_async.market_data.registry import ChannelKey, PendingQuery, SubscriptionKey, SubscriptionRegistry
 from connecttrade_async.market_data.subscription_sync import MarketDataSync, ReplyPolicy
 from connecttrade_async.models.events import StreamLost, UnknownMessage
 from connecttrade_async.models.market import Bar, Depth, OptionsChain, Quote, Trade
@@ -426,7 +426,7 @@ def test_list_that_is_not_understood_is_not_compared() -> None:
     one.subscribe(QUOTES, "A")
     one.receive({"type": "subscribed"})
     one.results()
-    one.registry.queries["2"] = Query(b"")
+    one.registry.queries["2"] = PendingQuery(b"")
     for entry in ({"stream": "quotes.A"}, 7, {"channel": "quotes", "symbols": None}):
         one.receive({"type": "subscriptions", "id": "2", "subscriptions": [entry]})
         [reply] = one.results()
@@ -450,7 +450,7 @@ def test_list_that_is_not_understood_is_not_compared() -> None:
 )
 def test_snapshot_that_is_not_understood_is_malformed(reply: dict[str, Any], problem: str) -> None:
     one = Driver()
-    one.registry.queries["2"] = Query(b"", "bars", "A")
+    one.registry.queries["2"] = PendingQuery(b"", "bars", "A")
     event = one.receive({"type": "snapshot", "id": "2", **reply})
     if event is not None:
         assert problem in event.problem
@@ -463,7 +463,7 @@ def test_snapshot_that_is_not_understood_is_malformed(reply: dict[str, Any], pro
 
 def test_snapshot_without_an_id_belongs_to_the_only_query() -> None:
     one = Driver()
-    one.registry.queries["2"] = Query(b"", "bars", "A")
+    one.registry.queries["2"] = PendingQuery(b"", "bars", "A")
     one.receive({"type": "snapshot", "symbol": "A", "bars": [{**BAR, "interval": "1 M".replace("M", "m")}]})
     [found] = one.results()
     assert found.request_id == "2"

@@ -20,7 +20,7 @@ from connecttrade_async.market_data.registry import ChannelKey, SubscriptionKey,
 from connecttrade_async.market_data.subscription_sync import MarketDataSync
 from connecttrade_async.models import market
 from connecttrade_async.models.fields import Field, number
-from connecttrade_async.streaming.protocol import State, StreamProtocol
+from connecttrade_async.streaming.protocol import ConnectionState, StreamProtocol
 from market_data_server import MarketEnd
 from stream_fixtures import PATIENCE, nothing_left
 
@@ -108,7 +108,7 @@ def test_market_data_codec_and_models_never_raise_on_odd_frames(frames: list[byt
     protocol = StreamProtocol(codec, sync, now=0.0, login=10.0)
     for frame in (b'{"type":"welcome"}', b'{"type":"authenticated"}'):
         protocol.receive(frame, 0.0)
-    assert state(protocol) is State.LIVE
+    assert state(protocol) is ConnectionState.LIVE
     for channel_key in LINES:
         keys = [SubscriptionKey(channel_key, symbol) for symbol in ("A", "AAPL")]
         registry.add("who", keys, None)
@@ -130,10 +130,10 @@ def test_market_data_codec_and_models_never_raise_on_odd_frames(frames: list[byt
                 event.top(1)
         if protocol.closed is None:
             protocol.check(2.0)
-    assert state(protocol) is State.LIVE or is_refused_by_code(frames)
+    assert state(protocol) is ConnectionState.LIVE or is_refused_by_code(frames)
 
 
-def state(protocol: StreamProtocol) -> State:
+def state(protocol: StreamProtocol) -> ConnectionState:
     # By a call, since type checkers take it that an attribute stays as it was last seen.
     return protocol.state
 

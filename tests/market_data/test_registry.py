@@ -7,7 +7,7 @@ import pytest
 from connecttrade_async.market_data.registry import (
     ChannelKey,
     Detail,
-    PendingClaims,
+    PendingSubscriptions,
     SubscriptionKey,
     SubscriptionRegistry,
     options_of,
@@ -110,7 +110,7 @@ def test_request_ids_iterated_again_continue_after_the_last_id() -> None:
 
 
 def test_pending_claims_cancel_returns_keys_without_another_claimant() -> None:
-    claims: PendingClaims[str] = PendingClaims()
+    claims: PendingSubscriptions[str] = PendingSubscriptions()
     claims.add("a", "xy")
     claims.add("b", "yz")
     assert [thing in claims for thing in "xyzw"] == [True, True, True, False]
@@ -121,7 +121,7 @@ def test_pending_claims_cancel_returns_keys_without_another_claimant() -> None:
 
 
 def test_pending_claims_confirm_grants_a_key_to_its_first_claimant_only() -> None:
-    claims: PendingClaims[str] = PendingClaims()
+    claims: PendingSubscriptions[str] = PendingSubscriptions()
     claims.add("a", "xy")
     claims.add("b", "xy")
     assert claims.confirm("a", "xz") == ("x",)
@@ -131,7 +131,7 @@ def test_pending_claims_confirm_grants_a_key_to_its_first_claimant_only() -> Non
 
 
 def test_pending_claims_clear_lets_a_key_be_claimed_again() -> None:
-    claims: PendingClaims[str] = PendingClaims()
+    claims: PendingSubscriptions[str] = PendingSubscriptions()
     claims.add("a", "x")
     claims.clear("xy")
     claims.add("b", "x")

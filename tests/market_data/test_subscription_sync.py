@@ -7,11 +7,17 @@ from typing import Any
 import pytest
 from hypothesis import given, settings, strategies as st
 
-from connecttrade_async.market_data.codec import Entry, MarketDataCodec, Proven, Snapshot, Subscriptions
+from connecttrade_async.market_data.codec import (
+    BarSnapshot,
+    ListedSubscription,
+    MarketDataCodec,
+    ProvenSubscription,
+    SubscriptionList,
+)
 from connecttrade_async.market_data.registry import (
     ChannelKey,
     Detail,
-    Query,
+    PendingQuery,
     SubscriptionKey,
     SubscriptionRegistry,
     covers,
@@ -335,7 +341,7 @@ def test_sync_with_several_open_requests_applies_a_reply_that_names_nothing_to_n
     for channel_key, symbol in requests:
         one.subscribe("a", channel_key, symbol)
     ids = [next(one.registry.request_ids) for _ in range(queries)]
-    one.registry.queries |= dict.fromkeys(ids, Query(b"{}"))
+    one.registry.queries |= dict.fromkeys(ids, PendingQuery(b"{}"))
     before = one.deadline()
     is_placed = one.sync.receive(message, 0.5) if isinstance(message, Subscribed) else one.sync.refuse(message, 0.5)
     assert (is_placed, one.events(), one.sent(), one.deadline()) == (False, [], [], before)
@@ -351,10 +357,10 @@ def test_sync_with_several_open_requests_applies_a_reply_that_names_nothing_to_n
         Subscribed(symbols=("C",)),
         Subscribed(id="srv-1"),
         Unsubscribed(),
-        Snapshot(bars=()),
-        Snapshot(symbol="A"),
-        Snapshot("srv-1"),
-        Subscriptions(),
+        BarSnapshot(bars=()),
+        BarSnapshot(symbol="A"),
+        BarSnapshot("srv-1"),
+        SubscriptionList(),
         Refusal("400", "no", symbol="A"),
         Refusal("400", "no", channel="bars"),
     ],
@@ -364,8 +370,8 @@ def test_sync_with_a_reply_that_fits_two_requests_or_none_applies_it_to_none(mes
     one = SyncDriver()
     one.subscribe("a", MINUTES, "A")
     one.subscribe("a", FIVES, "A")
-    one.registry.queries |= {"8": Query(b"{}", "bars", "A"), "9": Query(b"{}", "bars", "A")}
-    one.registry.queries |= {"6": Query(b"{}"), "7": Query(b"{}")}
+    one.registry.queries |= {"8": PendingQuery(b"{}", "bars", "A"), "9": PendingQuery(b"{}", "bars", "A")}
+    one.registry.queries |= {"6": PendingQuery(b"{}"), "7": PendingQuery(b"{}")}
     is_placed = one.sync.refuse(message, 0.5) if isinstance(message, Refusal) else one.sync.receive(message, 0.5)
     assert not is_placed
     assert all(isinstance(each, ReplyReceived) and each.request_id in {"None", "srv-1"} for each in one.events())
@@ -374,11 +380,11 @@ def test_sync_with_a_reply_that_fits_two_requests_or_none_applies_it_to_none(mes
 
 def test_sync_assigns_a_snapshot_without_id_by_its_symbol() -> None:
     one = SyncDriver()
-    one.registry.queries |= {"8": Query(b"{}", "bars", "A"), "9": Query(b"{}", "bars", "B")}
-    assert one.sync.receive(Snapshot(symbol="B"), 0.0)
+    one.registry.queries |= {"8": PendingQuery(b"{}", "bars", "A"), "9": PendingQuery(b"{}", "bars", "B")}
+    assert one.sync.receive(BarSnapshot(symbol="B"), 0.0)
     assert [each.request_id for each in one.events()] == ["9"]
     del one.registry.queries["8"]
-    assert not one.sync.receive(Snapshot(symbol="A"), 0.0)  # a late reply to the other
+    assert not one.sync.receive(BarSnapshot(symbol="A"), 0.0)  # a late reply to the other
 
 
 def test_sync_with_an_event_of_a_held_chain_proves_no_other_chain() -> None:
@@ -387,7 +393,7 @@ def test_sync_with_an_event_of_a_held_chain_proves_no_other_chain() -> None:
     event = READ(b'{"type": "options_chain", "underlying": "A", "expiration": "2026-01-16"}')
     one.held(CHAIN, "A", detail=True)
     one.subscribe("a", dated, "A", detail=True)
-    assert one.sync.receive(Proven(event), 0.5)
+    assert one.sync.receive(ProvenSubscription(event), 0.5)
     assert len(one.check(1.0)) == 1  # repeated rather than confirmed
 
 
@@ -396,9 +402,13 @@ def test_sync_with_an_event_of_two_awaited_chains_proves_none() -> None:
     dated = ChannelKey("options_chain", (("expiration", "2026-01-16"),))
     one.subscribe("a", CHAIN, "A", detail=True)
     one.subscribe("a", dated, "A", detail=True)
-    one.receive(Proven(READ(b'{"type": "options_chain", "underlying": "A", "expiration": "2026-01-16"}')), 0.5)
+    one.receive(
+        ProvenSubscription(READ(b'{"type": "options_chain", "underlying": "A", "expiration": "2026-01-16"}')), 0.5
+    )
     assert len(one.check(1.0)) == 2
-    one.receive(Proven(READ(b'{"type": "options_chain", "underlying": "A", "expiration": "2026-02-20"}')), 1.5)
+    one.receive(
+        ProvenSubscription(READ(b'{"type": "options_chain", "underlying": "A", "expiration": "2026-02-20"}')), 1.5
+    )
     [again] = one.check(2.0)
     assert again["expiration"] == "2026-01-16"
 
@@ -452,7 +462,7 @@ def test_sync_with_a_rejection_without_id_rejects_the_only_query_that_is_open() 
     one = SyncDriver()
     first, second = (next(one.registry.request_ids) for _ in range(2))
     no = Refusal("404", "no such symbol")
-    one.registry.queries |= dict.fromkeys((first, second), Query(b"{}"))
+    one.registry.queries |= dict.fromkeys((first, second), PendingQuery(b"{}"))
     assert not one.sync.refuse(no, 0.0)
     del one.registry.queries[first]
     assert one.sync.refuse(no, 0.0)
@@ -511,13 +521,13 @@ def test_sync_delivers_replies_to_queries_by_id() -> None:
     one = SyncDriver()
     one.sync.send(b'{"id": "5"}')
     assert one.sent() == [{"id": "5"}]
-    snapshot = Snapshot("5", "AAPL", ())
+    snapshot = BarSnapshot("5", "AAPL", ())
     one.receive(snapshot)
     assert one.events() == [ReplyReceived("5", snapshot)]
 
 
-def listed(*lines: dict[str, Any]) -> Subscriptions:
-    return Subscriptions("1", lines)
+def listed(*lines: dict[str, Any]) -> SubscriptionList:
+    return SubscriptionList("1", lines)
 
 
 def test_sync_corrects_differences_from_the_list_of_the_server() -> None:
@@ -543,7 +553,7 @@ def test_sync_corrects_differences_from_the_list_of_the_server() -> None:
     [answer] = one.events()
     assert answer.difference == SubscriptionDiff(
         (SubscriptionKey(DEPTH, "A"), SubscriptionKey(QUOTES, "B")),
-        (Entry("quotes", ("STRAY",), {}), Entry("depth", ("A",), {"levels": 10})),
+        (ListedSubscription("quotes", ("STRAY",), {}), ListedSubscription("depth", ("A",), {"levels": 10})),
     )
     one.receive(Subscribed(id=flying["id"]))
     for frame in frames[2:]:
@@ -575,7 +585,7 @@ def test_sync_after_releasing_one_key_of_a_symbol_requests_the_list() -> None:
 
 def test_sync_start_repeats_open_queries_of_the_last_connection() -> None:
     one = SyncDriver(is_open=False)
-    one.registry.queries["5"] = Query(b'{"id": "5"}')
+    one.registry.queries["5"] = PendingQuery(b'{"id": "5"}')
     one.sync.start(0.0)
     assert one.sent() == [{"id": "5"}]
 
@@ -890,7 +900,7 @@ def test_sync_with_an_ambiguous_frame_delivers_it_as_unknown_and_quotes_it_at_th
 def test_sync_with_a_rejection_by_name_rejects_a_matching_query() -> None:
     one = SyncDriver()
     number = next(one.registry.request_ids)
-    one.registry.queries[number] = Query(b"{}", "bars", "IBM")
+    one.registry.queries[number] = PendingQuery(b"{}", "bars", "IBM")
     one.subscribe("a", QUOTES, "A")
     no = Refusal("404", "no past", symbol="IBM")
     assert one.sync.refuse(no, 0.5)
@@ -960,18 +970,18 @@ def test_sync_with_unsolicited_lists_corrects_differences_after_growing_pauses()
     sent_at = [
         now
         for now in map(float, range(40))
-        for _ in one.receive(Subscriptions("srv", (channel_key,)), now)
-        + one.receive(Subscriptions(None, (channel_key,)), now)
+        for _ in one.receive(SubscriptionList("srv", (channel_key,)), now)
+        + one.receive(SubscriptionList(None, (channel_key,)), now)
     ]
     assert sent_at == [0.0, 1.0, 3.0, 7.0, 15.0, 31.0]
-    [asked] = one.receive(Subscriptions(next(one.registry.request_ids), (channel_key,)), 39.0)
+    [asked] = one.receive(SubscriptionList(next(one.registry.request_ids), (channel_key,)), 39.0)
     assert (asked["action"], asked["symbols"]) == ("unsubscribe", ["STRAY"])
 
 
 def test_sync_delivers_a_reply_of_another_kind_to_its_query() -> None:
     one = SyncDriver()
     number = next(one.registry.request_ids)
-    one.registry.queries[number] = Query(b"{}", "bars", "IBM")
+    one.registry.queries[number] = PendingQuery(b"{}", "bars", "IBM")
     for answer in (Subscribed(id=number), Unsubscribed(id=int(number))):
         one.receive(answer)
         assert one.events() == [ReplyReceived(number, answer)]
@@ -1027,7 +1037,7 @@ def test_sync_with_an_oversized_wider_detail_keeps_the_narrower_requester() -> N
 def test_sync_with_a_second_oversized_reply_rejects_its_query_or_each_open_one(frame: bytes, refused: str) -> None:
     one = SyncDriver()
     one.held(QUOTES, "A")
-    one.registry.queries |= {number: Query(b"{}", "bars", "A") for number in "12"}
+    one.registry.queries |= {number: PendingQuery(b"{}", "bars", "A") for number in "12"}
     for _ in range(2):
         one.sync.outgrown(frame, 0.0)
     assert [(news.request_id, news.message.code) for news in one.events()] == [(number, "1009") for number in refused]
@@ -1102,7 +1112,7 @@ def test_sync_end_clears_what_is_held_and_its_deadline() -> None:
 def test_sync_with_a_rejection_that_names_nothing_affects_a_request_a_query_or_nothing() -> None:
     one = SyncDriver()
     assert not one.sync.refuse(Refusal("400", "no"), 0.0)
-    one.registry.queries[next(one.registry.request_ids)] = Query(b"{}")
+    one.registry.queries[next(one.registry.request_ids)] = PendingQuery(b"{}")
     assert one.sync.refuse(Refusal("400", "no"), 0.0)
     one.subscribe("a", QUOTES, "A")
     assert one.sync.refuse(Refusal("400", "no"), 0.0)

@@ -11,13 +11,13 @@ from connecttrade_async.models.orders import Order
 from connecttrade_async.relay.fanout import MIN_PRUNED, PositionedFanout
 from connecttrade_async.relay.log import LogPosition
 from connecttrade_async.streaming.filters import EventFilter
-from connecttrade_async.streaming.subscriptions import Capacity
+from connecttrade_async.streaming.subscriptions import QueueCapacity
 from manual_clock import BEGIN
 
 if TYPE_CHECKING:
     from connecttrade_async.streaming.subscriptions import Subscription
 
-PLENTY = Capacity(100_000, 1 << 30)
+PLENTY = QueueCapacity(100_000, 1 << 30)
 
 
 def order(number: int) -> OrderUpdate:
@@ -34,7 +34,7 @@ def fanout_of(*, start: int | None = 0) -> PositionedFanout:
     return fanout
 
 
-def subscribe(fanout: PositionedFanout, overflow: str = "close", capacity: Capacity = PLENTY) -> Subscription:
+def subscribe(fanout: PositionedFanout, overflow: str = "close", capacity: QueueCapacity = PLENTY) -> Subscription:
     return fanout.subscribe(EventFilter(("orders",)), overflow, capacity)
 
 
@@ -106,7 +106,7 @@ def test_latest_subscription_holds_the_position_before_its_oldest_event() -> Non
 
 def test_slow_consumer_holds_the_position_until_it_is_closed() -> None:
     fanout = fanout_of()
-    slow = subscribe(fanout, capacity=Capacity(2, 1 << 20))
+    slow = subscribe(fanout, capacity=QueueCapacity(2, 1 << 20))
     for number in range(1, 40):
         fanout.publish_at(order(number), at(number))
     assert fanout.position == at(0)

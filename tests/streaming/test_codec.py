@@ -11,7 +11,7 @@ from connecttrade_async.models.events import OrderUpdate, UnknownMessage
 from connecttrade_async.secret import Secret
 from connecttrade_async.streaming.brokerage_codec import BrokerageCodec
 from connecttrade_async.streaming.codec import (
-    Awaited,
+    AwaitedReply,
     Heartbeat,
     JsonCodec,
     Refusal,
@@ -104,7 +104,7 @@ def test_codec_reads_expected_and_other_forms_and_masks_invalid_frames() -> None
 def test_codec_reads_by_the_rules_of_the_dialect_before_the_connection_is_live() -> None:
     rules = [{"when": {"type": "parrot"}, "is": "welcome"}]
     codec = Parrot(Secret("hush"), Dialect.from_dict({"market_data": {"rules": rules}}))
-    codec.awaits = Awaited.WELCOME
+    codec.awaits = AwaitedReply.WELCOME
     assert isinstance(codec.read(b'{"type": "parrot"}'), Welcome)
 
 
@@ -119,6 +119,6 @@ def test_codec_without_a_census_or_another_form_has_none() -> None:
 @pytest.mark.parametrize("raw", [b"", b" ", b"{}", b"[]", b"null", b'""'])
 def test_empty_frame_is_a_heartbeat_in_every_state(raw: bytes) -> None:
     codec = BrokerageCodec("client", Secret("hush"))
-    for awaited in Awaited:
+    for awaited in AwaitedReply:
         codec.awaits = awaited
         assert isinstance(codec.read(raw), Heartbeat)

@@ -25,7 +25,7 @@ from connecttrade_async.models.orders import Order
 from connecttrade_async.models.positions import Position
 from connecttrade_async.streaming.fanout import COMPACT_INTERVAL, Fanout
 from connecttrade_async.streaming.filters import EventFilter
-from connecttrade_async.streaming.subscriptions import Capacity, LatestSubscription
+from connecttrade_async.streaming.subscriptions import LatestSubscription, QueueCapacity
 
 if TYPE_CHECKING:
     from connecttrade_async.models.events import Event
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 NOON = datetime(2026, 3, 2, 12, tzinfo=UTC)
 LATER = NOON + timedelta(minutes=2)
-WIDE = Capacity(1000, 1 << 20)
+WIDE = QueueCapacity(1000, 1 << 20)
 ALL = EventFilter(("orders", "positions", "balances"))
 
 
@@ -131,7 +131,7 @@ async def test_index_delivers_the_same_events_as_matching_each_filter(
 
 async def test_slow_subscription_is_closed_with_its_queued_events_and_others_continue() -> None:
     hub = fanout()
-    slow, fast = hub.subscribe(ALL, "close", Capacity(3, 1 << 20)), hub.subscribe(ALL, "close", WIDE)
+    slow, fast = hub.subscribe(ALL, "close", QueueCapacity(3, 1 << 20)), hub.subscribe(ALL, "close", WIDE)
     for number in range(10):
         hub.publish(order(number))
     assert [event.order.order_id for event in taken(fast) if isinstance(event, OrderUpdate)] == list("0123456789")
@@ -146,7 +146,7 @@ async def test_slow_subscription_is_closed_with_its_queued_events_and_others_con
 
 async def test_capacity_in_bytes_closes_the_subscription() -> None:
     hub = fanout()
-    slow = hub.subscribe(ALL, "close", Capacity(100, 250))
+    slow = hub.subscribe(ALL, "close", QueueCapacity(100, 250))
     for _ in range(3):
         hub.publish(order(raw=b"x" * 100))
     assert slow.statistics() == (0, 2, 1, 200)
@@ -159,7 +159,7 @@ async def test_capacity_in_bytes_closes_the_subscription() -> None:
 
 async def test_drop_oldest_puts_a_gap_in_place_of_dropped_events() -> None:
     hub = fanout()
-    slow = hub.subscribe(ALL, "drop_oldest", Capacity(2, 1 << 20))
+    slow = hub.subscribe(ALL, "drop_oldest", QueueCapacity(2, 1 << 20))
     for number in range(5):
         hub.publish(order(number))
     gap, *rest = taken(slow)
@@ -171,7 +171,7 @@ async def test_drop_oldest_puts_a_gap_in_place_of_dropped_events() -> None:
 async def test_gap_of_dropped_events_begins_when_the_queue_was_last_empty() -> None:
     minute = itertools.count()
     hub = Fanout(lambda: NOON + timedelta(minutes=next(minute)))
-    slow = hub.subscribe(ALL, "drop_oldest", Capacity(1, 1 << 20))  # minute 0
+    slow = hub.subscribe(ALL, "drop_oldest", QueueCapacity(1, 1 << 20))  # minute 0
     hub.publish(order(1))
     assert slow.receive_nowait() == order(1)
     assert slow.receive_nowait() is None  # minute 1
@@ -183,7 +183,7 @@ async def test_gap_of_dropped_events_begins_when_the_queue_was_last_empty() -> N
 
 async def test_gap_of_dropped_events_includes_a_dropped_stream_gap() -> None:
     hub = fanout()
-    slow = hub.subscribe(ALL, "drop_oldest", Capacity(2, 1 << 20))
+    slow = hub.subscribe(ALL, "drop_oldest", QueueCapacity(2, 1 << 20))
     long_ago = NOON - timedelta(hours=1)
     hub.publish(order(1))
     hub.publish_to_all(Gap(cause="the link was lost", since=long_ago, until=NOON, could_send=False))
@@ -203,7 +203,7 @@ async def test_gap_of_dropped_events_includes_a_dropped_stream_gap() -> None:
 async def test_statistics_are_exact_at_every_access(overflow: str, sizes: list[int], looks: set[int]) -> None:
     hub = fanout()
     kept = 4
-    slow = hub.subscribe(ALL, overflow, Capacity(kept, 500))
+    slow = hub.subscribe(ALL, overflow, QueueCapacity(kept, 500))
     for number, size in enumerate(sizes):
         hub.publish(order(number, raw=b"x" * size))
         if number in looks:
@@ -217,7 +217,7 @@ async def test_statistics_are_exact_at_every_access(overflow: str, sizes: list[i
 
 async def test_capacity_in_bytes_is_enforced_while_frames_grow() -> None:
     hub = fanout()
-    slow = hub.subscribe(ALL, "drop_oldest", Capacity(10_000, 100_000))
+    slow = hub.subscribe(ALL, "drop_oldest", QueueCapacity(10_000, 100_000))
     for number in range(3000):
         hub.publish(order(number, raw=b"x" * (number // 10)))
         assert sum(len(event.raw) for event in slow._items) <= 100_000 + COMPACT_INTERVAL * 300
@@ -227,8 +227,8 @@ async def test_capacity_in_bytes_is_enforced_while_frames_grow() -> None:
 async def test_capacity_is_enforced_without_access_to_the_queue() -> None:
     hub = fanout()
     kept, closed = (
-        hub.subscribe(ALL, "drop_oldest", Capacity(5, 1 << 20)),
-        hub.subscribe(ALL, "close", Capacity(5, 1 << 20)),
+        hub.subscribe(ALL, "drop_oldest", QueueCapacity(5, 1 << 20)),
+        hub.subscribe(ALL, "close", QueueCapacity(5, 1 << 20)),
     )
     for number in range(100):
         hub.publish(order(number))
@@ -239,7 +239,7 @@ async def test_capacity_is_enforced_without_access_to_the_queue() -> None:
 
 async def test_latest_replaces_the_queued_event_of_the_same_key() -> None:
     hub = fanout()
-    slow = hub.subscribe(ALL, "latest", Capacity(2, 1 << 20))
+    slow = hub.subscribe(ALL, "latest", QueueCapacity(2, 1 << 20))
     hub.publish(position(1))
     hub.publish(position(1, symbol="AAPL"))
     hub.publish(position(2))
@@ -272,14 +272,14 @@ async def test_latest_replaces_only_updates_of_the_same_owner_and_symbol() -> No
 
 async def test_latest_beyond_its_capacity_in_bytes_is_closed() -> None:
     hub = fanout()
-    slow = hub.subscribe(ALL, "latest", Capacity(100, 25))
+    slow = hub.subscribe(ALL, "latest", QueueCapacity(100, 25))
     for number in range(3):
         hub.publish(order(number, symbol=str(number), raw=b"x" * 8))
     hub.publish(order(0, symbol="0", raw=b"y" * 9))
     assert slow.statistics().bytes_waiting == 25
     hub.publish(order(3, symbol="3", raw=b"z"))
     assert [event.raw[:1] for event in taken_until_the_end(slow)] == [b"y", b"x", b"x"]
-    again = hub.subscribe(ALL, "latest", Capacity(100, 25))
+    again = hub.subscribe(ALL, "latest", QueueCapacity(100, 25))
     hub.publish(order(0, symbol="0", raw=b"x" * 9))
     hub.publish(order(0, symbol="0", raw=b"x" * 26))
     assert len(taken_until_the_end(again)) == 1
@@ -304,7 +304,7 @@ def taken_until_the_end(subscription: Subscription) -> list[Any]:
 )
 def test_latest_counts_the_bytes_of_queued_events_only(steps: list[Any]) -> None:
     hub = fanout()
-    slow = hub.subscribe(ALL, "latest", Capacity(4, 30))
+    slow = hub.subscribe(ALL, "latest", QueueCapacity(4, 30))
     waiting: dict[int, int] = {}
     for step in steps:
         if step is None:
@@ -332,7 +332,7 @@ def test_latest_counts_the_bytes_of_queued_events_only(steps: list[Any]) -> None
 @pytest.mark.parametrize("overflow", ["close", "drop_oldest", "latest"])
 async def test_publish_to_all_ignores_the_capacity(overflow: str) -> None:
     hub = fanout()
-    full = hub.subscribe(EventFilter(("orders",), account_id="a"), overflow, Capacity(1, 1 << 20))
+    full = hub.subscribe(EventFilter(("orders",), account_id="a"), overflow, QueueCapacity(1, 1 << 20))
     hub.publish(order(1))
     gap = Gap(cause="the link was lost", since=NOON, until=NOON)
     hub.publish_to_all(gap)
@@ -428,18 +428,18 @@ async def test_exiting_a_subscription_unsubscribes_it() -> None:
     [
         ("block", WIDE, "overflow must be one of close, drop_oldest, latest, got 'block'"),
         ([], WIDE, "overflow must be one of close, drop_oldest, latest, got list"),
-        ("close", Capacity(0, 1), "capacity must be a positive whole number, got 0"),
-        ("close", Capacity(1, 0), "max_bytes must be a positive whole number, got 0"),
+        ("close", QueueCapacity(0, 1), "capacity must be a positive whole number, got 0"),
+        ("close", QueueCapacity(1, 0), "max_bytes must be a positive whole number, got 0"),
     ],
 )
-async def test_subscribe_rejects_an_invalid_policy_or_capacity(overflow: Any, bound: Capacity, rule: str) -> None:
+async def test_subscribe_rejects_an_invalid_policy_or_capacity(overflow: Any, bound: QueueCapacity, rule: str) -> None:
     with pytest.raises(ConfigurationError, match=f"^{rule}$"):
         fanout().subscribe(ALL, overflow, bound)
 
 
 async def test_full_subscription_is_removed_during_publish() -> None:
     hub = fanout()
-    subscriptions = [hub.subscribe(ALL, "close", Capacity(1, 1 << 20)) for _ in range(4)]
+    subscriptions = [hub.subscribe(ALL, "close", QueueCapacity(1, 1 << 20)) for _ in range(4)]
     last = hub.subscribe(ALL, "close", WIDE)
     hub.publish(order(1))
     hub.publish(order(2))
@@ -495,7 +495,7 @@ def test_repeated_late_subscribes_do_not_extend_the_traceback() -> None:
 @pytest.mark.parametrize("overflow", ["close", "drop_oldest", "latest"])
 async def test_discard_removes_events_and_keeps_the_capacity(overflow: str) -> None:
     hub = fanout()
-    subscription = hub.subscribe(ALL, overflow, Capacity(100, 60))
+    subscription = hub.subscribe(ALL, overflow, QueueCapacity(100, 60))
     for number in range(20):
         hub.publish(position(number, symbol=f"S{number}"))
     assert subscription.statistics().bytes_waiting == 40
@@ -529,7 +529,7 @@ async def test_consumer_keeps_waiting_when_all_new_events_are_discarded() -> Non
 
 
 async def test_latest_delivers_an_event_with_none_as_key() -> None:
-    latest = fanout().subscribe(EventFilter(("orders",)), "latest", Capacity(2, 1000))
+    latest = fanout().subscribe(EventFilter(("orders",)), "latest", QueueCapacity(2, 1000))
     assert isinstance(latest, LatestSubscription)
     latest.keep(None, order(1))
     latest.keep("", order(2))
@@ -540,7 +540,7 @@ async def test_latest_delivers_an_event_with_none_as_key() -> None:
 
 async def test_latest_with_a_gap_beyond_its_capacity_keeps_event_and_gap() -> None:
     hub = fanout()
-    subscription = hub.subscribe(ALL, "latest", Capacity(1, 1000))
+    subscription = hub.subscribe(ALL, "latest", QueueCapacity(1, 1000))
     event, gap = position(1), Gap(cause="the connection was lost", since=NOON, until=NOON)
     hub.publish(event)
     hub.publish_to_all(gap)

@@ -16,8 +16,8 @@ from connecttrade_async import Dialect
 from connecttrade_async.models.events import BalanceUpdate, OrderUpdate, PositionUpdate, UnknownMessage
 from connecttrade_async.secret import Secret
 from connecttrade_async.streaming.brokerage_codec import MAX_LEARNED, BrokerageCodec
-from connecttrade_async.streaming.codec import Awaited, Heartbeat, Ping, Refusal, Subscribed, Unsubscribed
-from connecttrade_async.streaming.protocol import State, StreamProtocol, TopicSync
+from connecttrade_async.streaming.codec import AwaitedReply, Heartbeat, Ping, Refusal, Subscribed, Unsubscribed
+from connecttrade_async.streaming.protocol import ConnectionState, StreamProtocol, TopicSync
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -173,7 +173,7 @@ class Connection:
         self.protocol = StreamProtocol(self.codec, TopicSync(self.codec, topics), now=0.0, login=10.0)
         for frame in (b"hello", b'{"type": "authenticated"}', b'{"type": "subscribed"}'):
             self.protocol.receive(frame, 0.0)
-        assert self.protocol.state is State.LIVE
+        assert self.protocol.state is ConnectionState.LIVE
 
     def events(self, raw: bytes) -> list[Any]:
         found = self.protocol.receive(raw, 1.0)
@@ -357,12 +357,12 @@ def test_read_frame_of_a_dialect_with_aliases_uses_them_and_given_has_our_names(
     assert event.given == {"order_id", "filled_qty", "order_qty"}
 
 
-@pytest.mark.parametrize("awaits", Awaited)
+@pytest.mark.parametrize("awaits", AwaitedReply)
 @pytest.mark.parametrize(
     "raw",
     [b'{"type": "heartbeat", "status": "ok"}', b'{"event": "keepAlive"}', b'{"T": "hb"}', b'{"type": "pong"}'],
 )
-def test_read_heartbeat_is_never_an_answer(awaits: Awaited, raw: bytes) -> None:
+def test_read_heartbeat_is_never_an_answer(awaits: AwaitedReply, raw: bytes) -> None:
     codec = new_codec()
     codec.awaits = awaits
     assert codec.read(raw) == Heartbeat()
@@ -413,14 +413,14 @@ def test_rules_of_the_dialect_decide_before_the_connection_is_live() -> None:
         {"when": {"seq": "*"}, "is": "snapshot"},
     ]
     codec = new_codec(dialect=Dialect.from_dict({"brokerage": {"rules": rules}}))
-    codec.awaits = Awaited.LOGIN
+    codec.awaits = AwaitedReply.LOGIN
     found = codec.read(b'{"type": "auth", "status": "OK", "done": true, "n": 7}')
     assert type(found).__name__ == "Authenticated"
     assert codec.read(b"hello") == Heartbeat()
     assert isinstance(codec.read(b'{"seq": 1}'), UnknownMessage)
     assert isinstance(codec.read(b'{"type": "auth", "status": false, "done": true}'), Refusal)
     assert isinstance(codec.read(b'{"type": "x", "status": true, "done": true}'), UnknownMessage)
-    codec.awaits = Awaited.NOTHING
+    codec.awaits = AwaitedReply.NOTHING
     check(codec.read(raw_of(Form(), "order", 1)), "order")
 
 
@@ -470,10 +470,10 @@ def test_census_names_what_is_not_read_and_what_is_absent() -> None:
         ),
         max_leaves=10,
     ).map(lambda value: json.dumps(value).encode()),
-    awaits=st.sampled_from(Awaited),
+    awaits=st.sampled_from(AwaitedReply),
 )
 @settings(deadline=None)
-def test_read_arbitrary_json_never_raises_in_any_state(raw: bytes, awaits: Awaited) -> None:
+def test_read_arbitrary_json_never_raises_in_any_state(raw: bytes, awaits: AwaitedReply) -> None:
     codec = new_codec()
     codec.awaits = awaits
     for _ in range(2):
@@ -562,7 +562,7 @@ def test_list_of_other_updates_or_of_nothing_is_read_one_by_one() -> None:
     events = events_in(codec.read(json.dumps([position, position]).encode()))
     assert [type(event) for event in events] == [PositionUpdate, PositionUpdate]
     assert isinstance(codec.read(b"[7]"), UnknownMessage)
-    codec.awaits = Awaited.LOGIN
+    codec.awaits = AwaitedReply.LOGIN
     assert len(events_in(codec.read(listed({}, {})))) == 2
 
 

@@ -14,7 +14,7 @@ from connecttrade_async.models.events import BalanceUpdate, OrderUpdate, Unknown
 from connecttrade_async.secret import Secret
 from connecttrade_async.streaming.brokerage_codec import BrokerageCodec
 from connecttrade_async.streaming.codec import Refusal
-from connecttrade_async.streaming.protocol import CODES, Closed, CloseReason, State, StreamProtocol, TopicSync
+from connecttrade_async.streaming.protocol import CODES, Closed, CloseReason, ConnectionState, StreamProtocol, TopicSync
 
 TOPICS = ("orders", "balances")
 WELCOME = b'{"type": "welcome", "message": "hello"}'
@@ -42,7 +42,7 @@ def climbed(steps: int, **settings: Any) -> StreamProtocol:
     return one
 
 
-def state_of(one: StreamProtocol) -> State:
+def state_of(one: StreamProtocol) -> ConnectionState:
     # By a call, since type checkers take it that an attribute stays as it was last seen.
     return one.state
 
@@ -53,16 +53,16 @@ def ending_of(one: StreamProtocol) -> Closed | None:
 
 def test_protocol_passes_all_states_from_welcome_to_live() -> None:
     one = life()
-    assert (state_of(one), one.outbox, one.deadline) == (State.WELCOMING, [], 10.0)
+    assert (state_of(one), one.outbox, one.deadline) == (ConnectionState.WELCOMING, [], 10.0)
     assert one.receive(WELCOME, 0.1) is None
-    assert state_of(one) is State.AUTHENTICATING
+    assert state_of(one) is ConnectionState.AUTHENTICATING
     [login] = one.outbox
     assert json.loads(login) == {"action": "authenticate", "client_id": "client", "client_secret": "hush"}
     one.receive(AUTHENTICATED, 0.2)
-    assert state_of(one) is State.SUBSCRIBING
+    assert state_of(one) is ConnectionState.SUBSCRIBING
     assert json.loads(one.outbox[1]) == {"action": "subscribe", "topics": ["orders", "balances"]}
     one.receive(SUBSCRIBED, 0.3)
-    assert (one.state, len(one.outbox), one.deadline, one.closed) == (State.LIVE, 2, None, None)
+    assert (one.state, len(one.outbox), one.deadline, one.closed) == (ConnectionState.LIVE, 2, None, None)
 
 
 @pytest.mark.parametrize("steps", range(1, 4))
@@ -97,13 +97,13 @@ def test_check_after_the_login_deadline_closes(steps: int) -> None:
     assert ending is not None
     assert ending.reason is CloseReason.AGAIN
     assert ending.cause.startswith(f"no answer while {state.value} within 10 s")
-    assert (one.state, one.outbox, one.deadline) == (State.OVER, [], None)
+    assert (one.state, one.outbox, one.deadline) == (ConnectionState.OVER, [], None)
 
 
 def test_silence_closes_only_a_live_connection_with_that_limit() -> None:
     one = climbed(3)
     one.check(1e9)
-    assert one.state is State.LIVE
+    assert one.state is ConnectionState.LIVE
     one = climbed(3, silence=5.0)
     assert one.deadline == 5.0
     one.receive(ORDER, 3.0)
@@ -135,7 +135,7 @@ def test_error_before_live_closes_with_the_reason_of_its_code(steps: int, code: 
 def test_error_while_live_closes_only_for_listed_codes() -> None:
     one = climbed(3)
     one.receive(refusal("500"), 1.0)
-    assert one.state is State.LIVE
+    assert one.state is ConnectionState.LIVE
     one.receive(refusal("409"), 1.0)
     assert one.closed is not None
     assert one.closed.reason is CloseReason.TAKEN
@@ -193,7 +193,7 @@ def test_error_without_scope_and_listed_code_is_published() -> None:
     one.receive(refusal("500"), 1.0)
     [event] = one.sync_events
     assert isinstance(event, UnknownMessage)
-    assert (one.state, event.problem) == (State.LIVE, "the server sent error 500: no")
+    assert (one.state, event.problem) == (ConnectionState.LIVE, "the server sent error 500: no")
 
 
 @pytest.mark.parametrize(("scope", "named"), [({}, ""), ({"user_id": "bob"}, " for user_id bob")])
@@ -277,7 +277,7 @@ def test_close_of_a_live_connection_depends_on_code_and_reason(
 def test_error_about_another_session_explains_the_next_close(code: int | None) -> None:
     one = climbed(3)
     one.receive(b'{"type": "error", "code": "X", "message": "Your session was taken by a new login"}', 1.0)
-    assert one.state is State.LIVE
+    assert one.state is ConnectionState.LIVE
     one.connection_lost("closed", code)
     assert one.closed == Closed(CloseReason.TAKEN, "closed")
 
@@ -299,7 +299,7 @@ def test_confirmation_confirms_only_its_topics(frames: list[dict[str, Any]], mis
     for frame in frames:
         one.receive(json.dumps({"type": "subscribed", **frame}).encode(), 1.0)
     assert one.sync.missing == missing
-    assert (one.state is State.LIVE) == (not missing)
+    assert (one.state is ConnectionState.LIVE) == (not missing)
     if missing:
         one.check(10.0)
         assert one.closed is not None
@@ -314,7 +314,7 @@ def test_update_confirms_its_topic() -> None:
     assert one.receive(balance, 1.0) is None
     [update] = [event for event in one.sync_events if type(event) is OrderUpdate or type(event) is BalanceUpdate]
     assert isinstance(update, BalanceUpdate)
-    assert one.state is State.LIVE
+    assert one.state is ConnectionState.LIVE
 
 
 def test_update_before_the_request_confirms_nothing() -> None:
@@ -400,26 +400,26 @@ def test_connection_without_subscriptions_is_live_after_the_login() -> None:
     one, _ = talked()
     assert json.loads(one.outbox.pop()) == {"action": "authenticate", "access_token": "hush"}
     one.receive(AUTHENTICATED, 0.1)
-    assert (one.state, one.outbox, one.deadline) == (State.LIVE, [], None)
+    assert (one.state, one.outbox, one.deadline) == (ConnectionState.LIVE, [], None)
 
 
 def test_connection_with_subscriptions_is_live_after_their_replies() -> None:
     one, talk = talked("AAPL", "BAD")
     one.outbox.clear()
     one.receive(AUTHENTICATED, 0.1)
-    assert (state_of(one), len(one.outbox), one.deadline) == (State.SUBSCRIBING, 1, talk.deadline)
+    assert (state_of(one), len(one.outbox), one.deadline) == (ConnectionState.SUBSCRIBING, 1, talk.deadline)
     one.receive(b'{"type": "error", "id": "1", "code": "401", "message": "not entitled"}', 0.2)
-    assert (state_of(one), len(one.outbox)) == (State.SUBSCRIBING, 3)
+    assert (state_of(one), len(one.outbox)) == (ConnectionState.SUBSCRIBING, 3)
     one.receive(b'{"type": "subscribed", "id": "2"}', 0.3)
     for _ in range(2):
         one.receive(b'{"type": "error", "code": "400", "message": "hush has no such right"}', 0.4)
     assert one.sync_events[1].cause == "*** has no such right"
     assert (state_of(one), [type(each) for each in one.sync_events]) == (
-        State.LIVE,
+        ConnectionState.LIVE,
         [SubscriptionConfirmed, SubscriptionRejected],
     )
     one.receive(refusal("401"), 0.5)
-    assert state_of(one) is State.OVER
+    assert state_of(one) is ConnectionState.OVER
     assert not talk.holds(SubscriptionKey(QUOTES, "AAPL"), None)
 
 
@@ -432,7 +432,7 @@ def test_overdue_request_is_repeated_within_the_login_deadline() -> None:
     assert len(one.outbox) == 1
     for now in (6.0, 9.0, 9.9):
         one.check(now)
-    assert (state_of(one), one.sync_events, one.deadline) == (State.SUBSCRIBING, [], 10.0)
+    assert (state_of(one), one.sync_events, one.deadline) == (ConnectionState.SUBSCRIBING, [], 10.0)
     one.check(10.0)
     assert one.closed is not None
     assert one.closed.cause.startswith("no answer while subscribing within 10 s")
@@ -441,7 +441,7 @@ def test_overdue_request_is_repeated_within_the_login_deadline() -> None:
 def test_reply_before_the_login_is_ignored_and_an_error_closes() -> None:
     one, _ = talked("AAPL")
     one.receive(SUBSCRIBED, 0.0)
-    assert (state_of(one), one.sync_events) == (State.AUTHENTICATING, [])
+    assert (state_of(one), one.sync_events) == (ConnectionState.AUTHENTICATING, [])
     one.receive(b'{"type": "error", "id": "1", "code": "500", "message": "no"}', 0.0)
     assert one.closed == Closed(CloseReason.AGAIN, "the server sent error 500: no")
 
@@ -474,7 +474,7 @@ def test_topic_sync_without_request_ids_rejects_nothing() -> None:
     one = climbed(3)
     assert not one.sync.refuse(Refusal(code="400", message="no", id="1"), 1.0)
     assert [one.outgrown(ORDER, now) for now in (1.0, 2.0)] == [False, False]
-    assert (one.sync.missing, one.sync_events, one.state) == ((), [], State.LIVE)
+    assert (one.sync.missing, one.sync_events, one.state) == ((), [], ConnectionState.LIVE)
 
 
 def test_protocol_renew_ends_the_connection_once() -> None:
@@ -503,7 +503,7 @@ STEPS = st.lists(
     ),
     max_size=30,
 )
-LADDER_OF_STATES = list(State)
+LADDER_OF_STATES = list(ConnectionState)
 
 
 @given(steps=STEPS, silence=st.none() | st.floats(min_value=0.1, max_value=10))
@@ -519,20 +519,20 @@ def test_protocol_never_raises_or_moves_back_and_sends_the_secret_once(
         before = one.state
         if kind == "frame":
             event = one.receive(value, now)
-            assert before is not State.OVER or event is None
+            assert before is not ConnectionState.OVER or event is None
         elif kind == "time":
             now += value
             one.check(now)
         else:
             one.connection_lost("gone", value)
         assert LADDER_OF_STATES.index(one.state) >= LADDER_OF_STATES.index(before)
-        assert before is not State.WELCOMING or one.state is not State.LIVE  # one rung at a time
-        assert one.state is not State.OVER or one.outbox == []
+        assert before is not ConnectionState.WELCOMING or one.state is not ConnectionState.LIVE  # one rung at a time
+        assert one.state is not ConnectionState.OVER or one.outbox == []
         sent += one.outbox
         one.outbox.clear()
         if one.closed is not None:
             endings.add(one.closed)
-            assert (one.state, one.deadline) == (State.OVER, None)
+            assert (one.state, one.deadline) == (ConnectionState.OVER, None)
     assert sum(b"hush" in frame for frame in sent) <= 1
     assert len(sent) <= 2
     assert len(endings) <= 1
@@ -548,4 +548,4 @@ def test_protocol_with_a_reply_that_fits_two_requests_delivers_it_as_unknown() -
         assert two.receive(frame, 0.0) is None
     said: list[Any] = list(two.sync_events)
     assert [(each.topic, each.raw) for each in said] == [("unknown", b'{"type": "subscribed"}')]
-    assert state_of(two) is State.SUBSCRIBING
+    assert state_of(two) is ConnectionState.SUBSCRIBING

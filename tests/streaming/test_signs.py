@@ -11,7 +11,7 @@ from connecttrade_async import Dialect
 from connecttrade_async.models.events import OrderUpdate, UnknownMessage
 from connecttrade_async.secret import Secret
 from connecttrade_async.streaming.brokerage_codec import BrokerageCodec
-from connecttrade_async.streaming.protocol import CloseReason, State, StreamProtocol, TopicSync
+from connecttrade_async.streaming.protocol import CloseReason, ConnectionState, StreamProtocol, TopicSync
 from connecttrade_async.streaming.signs import code_of, message_of, phrase_pattern, signs_of
 
 TOPICS = ("orders", "positions", "balances")
@@ -95,7 +95,7 @@ def deadline_of(one: StreamProtocol) -> float | None:
     return one.deadline
 
 
-def state_of(one: StreamProtocol) -> State:
+def state_of(one: StreamProtocol) -> ConnectionState:
     return one.state
 
 
@@ -103,7 +103,7 @@ def state_of(one: StreamProtocol) -> State:
 def test_first_frame_of_any_form_is_the_welcome(frame: Any) -> None:
     one = connection(0)
     one.receive(raw_of(frame), 1.0)
-    assert state_of(one) is State.AUTHENTICATING
+    assert state_of(one) is ConnectionState.AUTHENTICATING
     assert len(one.outbox) == 1
 
 
@@ -119,7 +119,7 @@ def test_first_frame_that_refuses_ends_the_connection(frame: Any) -> None:
 def test_frame_with_a_sign_of_acceptance_accepts_the_login(frame: Any) -> None:
     one = connection(1)
     one.receive(raw_of(frame), 1.0)
-    assert state_of(one) is State.SUBSCRIBING
+    assert state_of(one) is ConnectionState.SUBSCRIBING
 
 
 @pytest.mark.parametrize("frame", REFUSALS, ids=range(len(REFUSALS)))
@@ -135,7 +135,7 @@ def test_frame_with_a_sign_of_refusal_refuses_the_login_in_its_words(frame: Any)
 def test_frame_without_a_clear_sign_is_quoted_at_the_deadline(frame: Any) -> None:
     one = connection(1)
     one.receive(raw_of(frame), 1.0)
-    assert state_of(one) is State.AUTHENTICATING
+    assert state_of(one) is ConnectionState.AUTHENTICATING
     one.check(10.0)
     assert one.closed is not None
     assert one.closed.cause.startswith("no answer while authenticating within 10 s; the last frame was")
@@ -148,7 +148,7 @@ def test_frame_with_a_sign_of_confirmation_confirms_the_subscription(frame: Any)
     one.receive(raw_of(frame), 1.0)
     missing = one.sync.missing
     assert missing in {(), ("positions", "balances")}
-    assert (state_of(one) is State.LIVE) is (missing == ())
+    assert (state_of(one) is ConnectionState.LIVE) is (missing == ())
 
 
 @pytest.mark.parametrize(
@@ -157,7 +157,7 @@ def test_frame_with_a_sign_of_confirmation_confirms_the_subscription(frame: Any)
 def test_frame_with_contradicting_signs_confirms_nothing(frame: Any) -> None:
     one = connection(2)
     one.receive(raw_of(frame), 1.0)
-    assert state_of(one) is not State.LIVE or frame.get("type") == "subscribed"
+    assert state_of(one) is not ConnectionState.LIVE or frame.get("type") == "subscribed"
 
 
 def test_partial_confirmation_names_the_missing_topics_at_the_deadline() -> None:
@@ -175,7 +175,7 @@ def test_second_update_of_its_kind_confirms_its_topic_too() -> None:
     one.receive(b'{"type": "authenticated"}', 1.0)
     one.receive(b'{"type": "subscribed", "topics": ["positions", "balances"]}', 1.0)
     assert one.receive(ORDER, 1.0) is None
-    assert state_of(one) is State.LIVE
+    assert state_of(one) is ConnectionState.LIVE
 
 
 def test_temporary_refusal_of_the_login_is_no_refusal() -> None:
@@ -215,7 +215,7 @@ def test_batch_of_frames_is_processed_in_order() -> None:
     batch = b'[{"type": "authenticated"}, {"type": "ping", "id": 1}, {"event": "subscribed"}, ' + ORDER + b"]"
     [event] = one.receive(batch, 1.0)  # type: ignore[misc]
     assert isinstance(event, OrderUpdate)
-    assert state_of(one) is State.LIVE
+    assert state_of(one) is ConnectionState.LIVE
     found = one.receive(b'[{"type": "weather"}, ' + ORDER + b', {"type": "error", "code": "409"}, ' + ORDER + b"]", 2.0)
     assert isinstance(found, list)
     assert [type(event) for event in found] == [UnknownMessage, OrderUpdate, OrderUpdate]
@@ -227,18 +227,18 @@ def test_batch_before_the_welcome_is_the_welcome_and_its_update_is_published() -
     one = connection(0)
     [event] = one.receive(b"[" + ORDER + b", " + ORDER + b"]", 1.0)[:1]  # type: ignore[index]
     assert isinstance(event, OrderUpdate)
-    assert state_of(one) is State.AUTHENTICATING
+    assert state_of(one) is ConnectionState.AUTHENTICATING
 
 
 def test_handshake_of_the_dialect_can_assume_every_step() -> None:
     one = connection(0, handshake={"welcome": "none", "welcome_after": 1, "login": "assume", "subscription": "assume"})
     assert one.deadline == 1.0
     one.check(1.0)
-    assert (state_of(one), one.deadline) == (State.AUTHENTICATING, 3.0)
+    assert (state_of(one), one.deadline) == (ConnectionState.AUTHENTICATING, 3.0)
     one.check(3.0)
-    assert (state_of(one), one.deadline) == (State.SUBSCRIBING, 5.0)
+    assert (state_of(one), one.deadline) == (ConnectionState.SUBSCRIBING, 5.0)
     one.check(5.0)
-    assert state_of(one) is State.LIVE
+    assert state_of(one) is ConnectionState.LIVE
     assert deadline_of(one) is None
     assert len(one.outbox) == 2
 
@@ -254,7 +254,7 @@ def test_subscriptions_with_ids_are_never_assumed() -> None:
     for frame in (b"hello", b'{"type": "authenticated"}'):
         one.receive(frame, 0.0)
     one.check(2.0)
-    assert state_of(one) is State.SUBSCRIBING
+    assert state_of(one) is ConnectionState.SUBSCRIBING
 
 
 def test_refusal_after_an_assumed_login_is_one_of_the_login() -> None:
@@ -268,12 +268,12 @@ def test_refusal_after_an_assumed_login_is_one_of_the_login() -> None:
 def test_handshake_of_the_dialect_can_wait_for_known_forms() -> None:
     one = connection(0, handshake={"welcome": "wait", "subscription": "wait"})
     one.receive(b"hello", 0.0)
-    assert state_of(one) is State.WELCOMING
+    assert state_of(one) is ConnectionState.WELCOMING
     for frame in (b'{"type": "welcome"}', b'{"type": "authenticated"}'):
         one.receive(frame, 0.0)
     for topic in ("order", "position", "balance"):
         one.receive(ORDER.replace(b"order", topic.encode()).replace(b"position_id", b"symbol"), 0.0)
-    assert state_of(one) is State.SUBSCRIBING
+    assert state_of(one) is ConnectionState.SUBSCRIBING
 
 
 def test_ping_is_answered_by_the_pong_of_the_dialect_only() -> None:

@@ -35,7 +35,7 @@ from connecttrade_async.streaming.config import StreamConfig
 from connecttrade_async.streaming.fanout import Fanout
 from connecttrade_async.streaming.filters import EventFilter
 from connecttrade_async.streaming.protocol import StreamProtocol, TopicSync
-from connecttrade_async.streaming.subscriptions import Capacity
+from connecttrade_async.streaming.subscriptions import QueueCapacity
 from connecttrade_async.streaming.supervisor import Supervisor
 from manual_clock import SteppedClock
 from stream_fixtures import PATIENCE, nothing_left, publish, story, taken, until, waiting
@@ -54,7 +54,7 @@ class Watched:
         self.events: Subscription = self.fanout.subscribe(
             EventFilter(("orders", "lifecycle", "unknown")),
             "close",
-            Capacity(1000, 1 << 20),
+            QueueCapacity(1000, 1 << 20),
         )
 
         def make_life(now: float) -> StreamProtocol:

@@ -14,7 +14,6 @@ from connecttrade_async.sandbox.dialect.streams import (
     BrokerageEvents,
     BrokerageMessages,
     BrokerageRequests,
-    ChannelOptionPaths,
     ChannelWords,
     Heartbeat,
     MarketEvents,
@@ -22,6 +21,7 @@ from connecttrade_async.sandbox.dialect.streams import (
     MarketRequests,
     SessionEnding,
     SessionEndings,
+    SubscriptionOptionPaths,
 )
 
 __all__ = ["brokerage_forms", "market_forms", "sandbox_dialects"]
@@ -117,11 +117,11 @@ def brokerage_requests(draw: Draw) -> BrokerageRequests:
 
 
 @st.composite
-def option_paths(draw: Draw) -> ChannelOptionPaths:
+def option_paths(draw: Draw) -> SubscriptionOptionPaths:
     below = draw(st.sampled_from(["", "options.", "params."]))
     interval = draw(st.sampled_from(["interval", "timeframe", "resolution"]))
-    names = {name: f"{below}{name}" for name in get_type_hints(ChannelOptionPaths)}
-    return ChannelOptionPaths(**{**names, "interval": f"{below}{interval}"})
+    names = {name: f"{below}{name}" for name in get_type_hints(SubscriptionOptionPaths)}
+    return SubscriptionOptionPaths(**{**names, "interval": f"{below}{interval}"})
 
 
 @st.composite

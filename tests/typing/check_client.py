@@ -9,6 +9,7 @@ from connecttrade_async import (
     Balance,
     ClientHealth,
     Connection,
+    ConnectionRedirect,
     ConnectionRequest,
     ConnectionToken,
     ConnectTrade,
@@ -23,7 +24,6 @@ from connecttrade_async import (
     Page,
     Pages,
     Position,
-    Redirect,
     Response,
     Retry,
     Rows,
@@ -151,7 +151,7 @@ async def escaping(ct: ConnectTrade, user: User) -> None:
 
 
 def returning(url: str) -> None:
-    assert_type(parse_redirect(url), Redirect)
+    assert_type(parse_redirect(url), ConnectionRedirect)
     assert_type(parse_redirect(url).connection_id, str)
     assert_type(check_redirect_url(url), list[str])
 

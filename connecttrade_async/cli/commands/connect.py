@@ -17,7 +17,7 @@ from connecttrade_async.cli.progress import spinner
 from connecttrade_async.cli.prompts import is_interactive, prompt, prompt_choice, read_line
 from connecttrade_async.errors import ConfigurationError
 from connecttrade_async.models import Broker, ConnectionRequest, ConnectionType
-from connecttrade_async.oauth import Redirect, check_redirect_url, parse_redirect
+from connecttrade_async.oauth import ConnectionRedirect, check_redirect_url, parse_redirect
 
 if TYPE_CHECKING:
     from connecttrade_async.user import User
@@ -125,7 +125,7 @@ def _is_loopback(host: str) -> bool:
         return host == "localhost"
 
 
-def _read_redirect() -> Redirect:
+def _read_redirect() -> ConnectionRedirect:
     """Read the address of the redirect; a person has three attempts."""
     attempts = ATTEMPTS if is_interactive() else 1
     while True:
@@ -138,7 +138,7 @@ def _read_redirect() -> Redirect:
             echo_line(f"Not yet: {exc}.")
 
 
-async def _print_connection(user: User, redirect: Redirect, *, as_json: bool) -> None:
+async def _print_connection(user: User, redirect: ConnectionRedirect, *, as_json: bool) -> None:
     if as_json:
         print_object({"connection_id": redirect.connection_id})
     else:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from connecttrade_async.models.market import Quote
 
-__all__ = ["QUOTE_COLUMNS", "QuoteRow", "QuoteView", "quote_line", "quotes"]
+__all__ = ["QUOTE_COLUMNS", "QuoteRow", "QuoteTable", "quote_line", "quotes"]
 
 PRICES = ("bid_price", "ask_price", "last_price")
 STYLES = {-1: "red", 0: "", 1: "green"}
@@ -44,7 +44,7 @@ class QuoteRow(NamedTuple):
     moves: tuple[int, int, int] = (0, 0, 0)
 
 
-class QuoteView:
+class QuoteTable:
     """A table of the last quote of each symbol.
 
     Args:
@@ -152,7 +152,7 @@ async def quotes(
         until_stopped(seconds),
     ):
         if has_screen(is_machine_readable=as_json):
-            await show(md, feed, QuoteView(names), times)
+            await show(md, feed, QuoteTable(names), times)
             return
         if not as_json:
             echo_line(f"Following quotes of {', '.join(names)}. Ctrl-C ends it.")

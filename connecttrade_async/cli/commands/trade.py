@@ -53,7 +53,7 @@ class _Terms(TypedDict):
     notional: NotRequired[str]
 
 
-class _Sides(NamedTuple):
+class _TicketSides(NamedTuple):
     """The sides of ``buy`` or of ``sell``."""
 
     stock: Side
@@ -61,8 +61,8 @@ class _Sides(NamedTuple):
     closing: Side
 
 
-_BUYING = _Sides(Side.BUY, Side.BUY_TO_OPEN, Side.BUY_TO_CLOSE)
-_SELLING = _Sides(Side.SELL, Side.SELL_TO_OPEN, Side.SELL_TO_CLOSE)
+_BUYING = _TicketSides(Side.BUY, Side.BUY_TO_OPEN, Side.BUY_TO_CLOSE)
+_SELLING = _TicketSides(Side.SELL, Side.SELL_TO_OPEN, Side.SELL_TO_CLOSE)
 
 
 def _line(command: F) -> F:
@@ -104,7 +104,7 @@ async def sell(*, short: bool, **line: Unpack[_TradeArguments]) -> None:
     await _trade(_SELLING, Side.SELL_SHORT if short else None, line)
 
 
-async def _trade(sides: _Sides, special: Side | None, line: _TradeArguments) -> None:
+async def _trade(sides: _TicketSides, special: Side | None, line: _TradeArguments) -> None:
     side = _side(sides, special, line)
     submit = SubmitOptions(yes=line["yes"], as_json=line["as_json"], dry_run=line["dry_run"])
     submit.check()
@@ -117,7 +117,7 @@ async def _trade(sides: _Sides, special: Side | None, line: _TradeArguments) -> 
         await place(context, _ticket(line, side, terms), submit, account_name=account.name)
 
 
-def _side(sides: _Sides, special: Side | None, line: _TradeArguments) -> Side:
+def _side(sides: _TicketSides, special: Side | None, line: _TradeArguments) -> Side:
     opens, closes, instrument = line["opens"], line["closes"], line["instrument"]
     # An explicit instrument decides what the symbol is, whatever the symbol looks like.
     is_of_option = is_option(line["symbol"]) if instrument is None else instrument == Instrument.OPTION

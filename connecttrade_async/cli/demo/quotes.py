@@ -9,7 +9,7 @@ from rich.live import Live
 from rich.padding import Padding
 
 from connecttrade_async import Quote, parse_redirect, tickets
-from connecttrade_async.cli.commands.quotes import QuoteView
+from connecttrade_async.cli.commands.quotes import QuoteTable
 from connecttrade_async.cli.demo.accounts import REDIRECT
 from connecttrade_async.cli.demo.narrator import INDENT
 from connecttrade_async.cli.output import figure
@@ -55,7 +55,7 @@ async def follow_quotes(narrator: Narrator, user: User, sandbox: Sandbox) -> Non
 
 async def _tick(narrator: Narrator, quotes: Feed[Quote], sandbox: Sandbox) -> None:
     """Show ``TICKS`` quotes in a table that is redrawn in place."""
-    view, left = QuoteView(SYMBOLS), TICKS
+    view, left = QuoteTable(SYMBOLS), TICKS
     with Live(console=narrator.console, auto_refresh=False) as screen:
         async with asyncio.timeout(TIMEOUT):
             while left:

@@ -16,7 +16,7 @@ from aiohttp import web
 from connecttrade_async.sandbox.clock import Clock
 from connecttrade_async.sandbox.control.streams import BROKERAGE, MARKET_DATA, StreamControl
 from connecttrade_async.sandbox.dialect import SandboxDialect, find_dialect
-from connecttrade_async.sandbox.errors import BadRequestError, RefusalError, UnknownError
+from connecttrade_async.sandbox.errors import BadRequestError, NotFoundError, RefusalError
 from connecttrade_async.sandbox.faults.rest import Fault, Faults
 from connecttrade_async.sandbox.login.consent import DECLINED
 from connecttrade_async.sandbox.paper_broker import PaperBroker
@@ -127,7 +127,7 @@ def _check_visitor(request: web.Request) -> None:
     where = ipaddress.ip_address(address or "::")
     is_local = (getattr(where, "ipv4_mapped", None) or where).is_loopback
     if not is_local or "Origin" in request.headers or not _is_loopback_host(request.host):
-        raise UnknownError("There is no such path.")
+        raise NotFoundError("There is no such path.")
 
 
 def _is_loopback_host(authority: str) -> bool:

@@ -18,7 +18,6 @@ __all__ = [
     "BrokerageForms",
     "BrokerageMessages",
     "BrokerageRequests",
-    "ChannelOptionPaths",
     "ChannelWords",
     "EventForms",
     "Heartbeat",
@@ -31,6 +30,7 @@ __all__ = [
     "SessionEnding",
     "SessionEndings",
     "StreamForms",
+    "SubscriptionOptionPaths",
     "Tag",
     "is_close_code",
 ]
@@ -111,7 +111,7 @@ class BrokerageRequests(RequestForms, frozen=True, kw_only=True):
         )
 
 
-class ChannelOptionPaths(Form, frozen=True, kw_only=True):
+class SubscriptionOptionPaths(Form, frozen=True, kw_only=True):
     """The path of each option of a channel and of a snapshot."""
 
     session: Path = "session"
@@ -144,7 +144,7 @@ class MarketRequests(RequestForms, frozen=True, kw_only=True):
     channel: Path = "channel"
     symbols: Path = "symbols"
     symbols_as: Literal["list", "text", "one"] = "list"
-    options: ChannelOptionPaths = msgspec.field(default_factory=ChannelOptionPaths)
+    options: SubscriptionOptionPaths = msgspec.field(default_factory=SubscriptionOptionPaths)
 
     def __post_init__(self) -> None:
         self._check(

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from datetime import datetime
 from urllib.parse import quote, urlencode, urlsplit
 
-from connecttrade_async.sandbox.errors import BadRequestError, ConflictError, UnknownError
+from connecttrade_async.sandbox.errors import BadRequestError, ConflictError, NotFoundError
 from connecttrade_async.sandbox.world import Broker, LoginRequest, World, find_broker
 
 __all__ = ["DECLINED", "LINKED", "LOGIN_FAILED", "approve", "decline", "extend", "token_of"]
@@ -35,7 +35,7 @@ def token_of(url: str) -> str:
     """
     parts = urlsplit(url).path.strip("/").split("/")
     if len(parts) < 2 or parts[0] != "connect":  # noqa: PLR2004  /connect/{token}
-        raise UnknownError("This is no login link of the sandbox.")
+        raise NotFoundError("This is no login link of the sandbox.")
     return parts[1]
 
 

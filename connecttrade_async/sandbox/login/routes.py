@@ -11,7 +11,7 @@ from urllib.parse import parse_qsl, quote
 from aiohttp import web
 
 from connecttrade_async.sandbox.clock import Clock
-from connecttrade_async.sandbox.errors import BadRequestError, GoneError, RefusalError, UnknownError
+from connecttrade_async.sandbox.errors import BadRequestError, GoneError, NotFoundError, RefusalError
 from connecttrade_async.sandbox.login import consent
 from connecttrade_async.sandbox.login.pages import (
     PASSWORD,
@@ -35,7 +35,7 @@ _HEADERS = {
     "Referrer-Policy": "no-referrer",
     "X-Content-Type-Options": "nosniff",
 }
-_TITLES = {UnknownError.status: "There is no such link", GoneError.status: "This link is over"}
+_TITLES = {NotFoundError.status: "There is no such link", GoneError.status: "This link is over"}
 
 Fields = dict[str, str]
 Visit = Callable[[LoginRequest, Fields, datetime], web.Response]

@@ -11,7 +11,7 @@ from typing import NamedTuple, cast
 import msgspec
 
 from connecttrade_async.sandbox.dialect.rest import RestForms
-from connecttrade_async.sandbox.errors import BadRequestError, UnauthorizedError, UnknownError
+from connecttrade_async.sandbox.errors import BadRequestError, NotFoundError, UnauthorizedError
 from connecttrade_async.sandbox.parameters import Fields, choice, day, fields, redirect, symbols, text
 from connecttrade_async.sandbox.payloads import Json, Payloads
 from connecttrade_async.sandbox.rest.cursors import Cursors
@@ -134,7 +134,7 @@ class Call:
         if connection_id is not None:
             self.desk.world.connection(self.user, connection_id)
         if account_id is not None and all(account.account_id != account_id for _, account in pairs):
-            raise UnknownError(f"There is no account {account_id!r}.")
+            raise NotFoundError(f"There is no account {account_id!r}.")
         return (
             (connection, account)
             for connection, account in pairs

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from decimal import Decimal
 from typing import cast
 
-from connecttrade_async.sandbox.errors import BadRequestError, UnauthorizedError, UnknownError
+from connecttrade_async.sandbox.errors import BadRequestError, NotFoundError, UnauthorizedError
 from connecttrade_async.sandbox.parameters import Fields, amount, choice, count, text
 from connecttrade_async.sandbox.rest.endpoints import Answer, Call
 from connecttrade_async.sandbox.world import LEG_SIDES, TIFS, TYPES, Account, Leg, Order, Ticket, find_broker
@@ -66,7 +66,7 @@ def _account(call: Call, account_id: str) -> Account:
     call.desk.entitlements.check("trade")
     pairs = [pair for pair in call.desk.world.accounts(call.user) if pair[1].account_id == account_id]
     if not pairs:
-        raise UnknownError(f"There is no account {account_id!r}.")
+        raise NotFoundError(f"There is no account {account_id!r}.")
     account = pairs[0][1]
     if not account.broker.trading:
         raise BadRequestError(f"{account.broker.name} can be read only: no order can be placed there.")

@@ -17,12 +17,12 @@ from connecttrade_async.sandbox.clock import Clock
 from connecttrade_async.sandbox.dialect.frames import FrameWriter, write_market
 from connecttrade_async.sandbox.dialect.requests import RequestReader, read_market
 from connecttrade_async.sandbox.dialect.streams import MarketForms
-from connecttrade_async.sandbox.errors import BadRequestError, ForbiddenError, RefusalError, UnknownError
+from connecttrade_async.sandbox.errors import BadRequestError, ForbiddenError, NotFoundError, RefusalError
 from connecttrade_async.sandbox.parameters import Fields, moment
 from connecttrade_async.sandbox.payloads import Payloads
 from connecttrade_async.sandbox.streams.channels import CHANNELS, History, Request, Subscription
 from connecttrade_async.sandbox.streams.delivery import Event
-from connecttrade_async.sandbox.streams.market_feed import Feeds, MarketEvent, MarketPayloads
+from connecttrade_async.sandbox.streams.market_feed import AddressedMarketEvent, Feeds, MarketPayloads
 from connecttrade_async.sandbox.streams.market_session import MarketDataSession, listing
 from connecttrade_async.sandbox.streams.server import StreamServer
 from connecttrade_async.sandbox.streams.session import Phase
@@ -170,7 +170,7 @@ class MarketDataStream(StreamServer[MarketDataSession, MarketForms]):
             if (one.channel, one.symbol) == (channel, symbol) and options.items() <= one.given.items()
         )
         name = "underlying" if channel == "options_chain" else "symbol"
-        told = MarketEvent(topics or (Subscription(channel, symbol),), {name: symbol, **data})
+        told = AddressedMarketEvent(topics or (Subscription(channel, symbol),), {name: symbol, **data})
         self._spread(told.kind, told.topics, symbol, self._text(told))
         self._flush()
         return self.published
@@ -268,10 +268,10 @@ class MarketDataStream(StreamServer[MarketDataSession, MarketForms]):
         if not is_known_form:
             return BadRequestError(f"{symbol} is no symbol{' of a stock' * is_chain}.")
         if not is_listed(symbol) or (option is not None and anchor(option.expiry) <= self.clock.now()):
-            return UnknownError(f"There is no {symbol}.")
+            return NotFoundError(f"There is no {symbol}.")
         expiry, listed = dict(request.options).get("expiration"), self._feeds.expiries(self.clock.now())
         if expiry is not None and expiry not in listed:
-            return UnknownError(f"No options expire on {expiry}, only on {', '.join(listed)}.")
+            return NotFoundError(f"No options expire on {expiry}, only on {', '.join(listed)}.")
         return None
 
     def greet(self, session: MarketDataSession, request: Request) -> None:
@@ -315,7 +315,7 @@ class MarketDataStream(StreamServer[MarketDataSession, MarketForms]):
     def _compiled(self, forms: MarketForms) -> tuple[FrameWriter, RequestReader]:
         return write_market(forms), read_market(forms)
 
-    def _text(self, tiding: MarketEvent) -> str:
+    def _text(self, tiding: AddressedMarketEvent) -> str:
         return self.frames.event(tiding.kind, {}, tiding.members)
 
     def _connections(self) -> list[Connection]:
@@ -325,7 +325,7 @@ class MarketDataStream(StreamServer[MarketDataSession, MarketForms]):
         for connection in self._connections():
             if connection.connection_id == connection_id:
                 return connection
-        raise UnknownError(f"There is no connection {connection_id!r}.")
+        raise NotFoundError(f"There is no connection {connection_id!r}.")
 
     @staticmethod
     def _hears(known: frozenset[Subscription], channel: str, symbols: tuple[str, ...]) -> bool:

@@ -15,12 +15,12 @@ from connecttrade_async.sandbox.payloads import Payloads
 from connecttrade_async.sandbox.streams.channels import CHANNELS, Subscription
 from connecttrade_async.sandbox.world import (
     Bar,
-    Chains,
     Contract,
     Depth,
     Depths,
     Greeks,
     Level,
+    OptionChains,
     Trade,
     World,
     is_crypto,
@@ -29,7 +29,7 @@ from connecttrade_async.sandbox.world import (
     tick_of,
 )
 
-__all__ = ["Feeds", "MarketEvent", "MarketPayloads"]
+__all__ = ["AddressedMarketEvent", "Feeds", "MarketPayloads"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,10 +126,10 @@ def _greeks(greeks: Greeks) -> Fields:
 
 
 _THOUSANDTH = Decimal("0.001")
-_Teller = Callable[[Subscription, "int | None", datetime], Iterator["MarketEvent"]]
+_Teller = Callable[[Subscription, "int | None", datetime], Iterator["AddressedMarketEvent"]]
 
 
-class MarketEvent(NamedTuple):
+class AddressedMarketEvent(NamedTuple):
     """An event, for the sessions that have any of these subscriptions."""
 
     topics: tuple[Subscription, ...]
@@ -158,7 +158,7 @@ class Feeds:
         self._world = world
         self._payloads = payloads
         self._depths = Depths(world.market, world.seed)
-        self._chains = Chains(world.tape, world.seed)
+        self._chains = OptionChains(world.tape, world.seed)
         self._seen: dict[Subscription, object] = {}
         self._tellers: dict[str, _Teller] = {
             "quotes": self._quotes,
@@ -172,17 +172,17 @@ class Feeds:
         """The days on which listed options expire."""
         return tuple(day.isoformat() for day in self._chains.expiries(at))
 
-    def present(self, wanted: Subscription, at: datetime, backfill: int = 0) -> Iterator[MarketEvent]:
+    def present(self, wanted: Subscription, at: datetime, backfill: int = 0) -> Iterator[AddressedMarketEvent]:
         """Yield the state for a new subscription, after its past bars."""
         if wanted.channel == "bars":
             interval = str(wanted.given["interval"])
             for bar in self._world.bars.before(wanted.symbol, interval, at, backfill):
-                yield MarketEvent((wanted,), self._figures.bar(wanted.symbol, interval, bar, closed=True))
+                yield AddressedMarketEvent((wanted,), self._figures.bar(wanted.symbol, interval, bar, closed=True))
         for feed in self._expanded((wanted,), at):
             self._seen.pop(feed, None)
             yield from self._tellers[feed.channel](feed, None, at)
 
-    def news(self, wanted: Iterable[Subscription], since: int, at: datetime) -> Iterator[MarketEvent]:
+    def news(self, wanted: Iterable[Subscription], since: int, at: datetime) -> Iterator[AddressedMarketEvent]:
         """Yield what changed after a tick, up to a moment, for the subscriptions of all sessions."""
         feeds = self._expanded(wanted, at)
         self._seen = {feed: seen for feed, seen in self._seen.items() if feed in feeds}
@@ -195,43 +195,45 @@ class Feeds:
 
     # The channels -----------------------------------------------------------------------------------------------------
 
-    def _quotes(self, feed: Subscription, _: int | None, at: datetime) -> Iterator[MarketEvent]:
+    def _quotes(self, feed: Subscription, _: int | None, at: datetime) -> Iterator[AddressedMarketEvent]:
         depth = self._depths.depth(feed.symbol, at)
         if self._is_new(feed, depth):
-            yield MarketEvent((feed,), self._figures.quote(feed.symbol, depth, at))
+            yield AddressedMarketEvent((feed,), self._figures.quote(feed.symbol, depth, at))
 
-    def _depth(self, feed: Subscription, _: int | None, at: datetime) -> Iterator[MarketEvent]:
+    def _depth(self, feed: Subscription, _: int | None, at: datetime) -> Iterator[AddressedMarketEvent]:
         depth = self._depths.depth(feed.symbol, at, int(feed.given["levels"]))
         if self._is_new(feed, depth):
-            yield MarketEvent((feed,), self._figures.depth(feed.symbol, depth, at))
+            yield AddressedMarketEvent((feed,), self._figures.depth(feed.symbol, depth, at))
 
-    def _chain(self, feed: Subscription, _: int | None, at: datetime) -> Iterator[MarketEvent]:
+    def _chain(self, feed: Subscription, _: int | None, at: datetime) -> Iterator[AddressedMarketEvent]:
         expiry, greeks = date.fromisoformat(str(feed.given["expiration"])), feed.given["greeks"] is True
         contracts = tuple(self._chains.contracts(feed.symbol, expiry, at))
         if self._is_new(feed, contracts):
             topics = feed, Subscription(feed.channel, feed.symbol, (("greeks", greeks),))
-            yield MarketEvent(topics, self._figures.chain(feed.symbol, expiry, contracts, at, with_greeks=greeks))
+            yield AddressedMarketEvent(
+                topics, self._figures.chain(feed.symbol, expiry, contracts, at, with_greeks=greeks)
+            )
 
-    def _trades(self, feed: Subscription, since: int | None, at: datetime) -> Iterator[MarketEvent]:
+    def _trades(self, feed: Subscription, since: int | None, at: datetime) -> Iterator[AddressedMarketEvent]:
         if since is None:
             return
         for found in self._world.tape.prints(feed.symbol, since + 1, tick_of(at) + 1):
             topics = (feed, Subscription(feed.channel, feed.symbol, (("session", found.session),)))
-            yield MarketEvent(topics, self._figures.trade(feed.symbol, found))
+            yield AddressedMarketEvent(topics, self._figures.trade(feed.symbol, found))
 
-    def _bars(self, feed: Subscription, since: int | None, at: datetime) -> Iterator[MarketEvent]:
+    def _bars(self, feed: Subscription, since: int | None, at: datetime) -> Iterator[AddressedMarketEvent]:
         """First those that are over since then, then the one that is not, if it has a print since then."""
         interval = str(feed.given["interval"])
         start, _ = span(interval, at)
         if since is not None:
             begun, _ = span(interval, moment_of(since))
             for bar in self._world.bars.between(feed.symbol, interval, begun, start):
-                yield MarketEvent((feed,), self._figures.bar(feed.symbol, interval, bar, closed=True))
+                yield AddressedMarketEvent((feed,), self._figures.bar(feed.symbol, interval, bar, closed=True))
         first = tick_of(start) if since is None else max(tick_of(start), since + 1)
         has_news = self._world.tape.first(feed.symbol, first, tick_of(at) + 1) is not None
         so_far = self._world.bars.bar(feed.symbol, interval, at, at) if has_news else None
         if so_far is not None:
-            yield MarketEvent((feed,), self._figures.bar(feed.symbol, interval, so_far, closed=False))
+            yield AddressedMarketEvent((feed,), self._figures.bar(feed.symbol, interval, so_far, closed=False))
 
     @property
     def _figures(self) -> MarketPayloads:

@@ -6,7 +6,7 @@ Nothing in here awaits, reads a clock, or knows how the wire spells anything. Ti
 from connecttrade_async.sandbox.world.account import Account, Balance
 from connecttrade_async.sandbox.world.bars import INTERVALS, Bar, Bars, span
 from connecttrade_async.sandbox.world.brokers import BROKERS, CONNECTION_TYPES, Broker, find_broker
-from connecttrade_async.sandbox.world.chains import Chains, Contract
+from connecttrade_async.sandbox.world.chains import Contract, OptionChains
 from connecttrade_async.sandbox.world.depth import Depth, Depths, Level
 from connecttrade_async.sandbox.world.event_log import Change, OrderLog
 from connecttrade_async.sandbox.world.exchange import Exchange
@@ -56,7 +56,6 @@ __all__ = [
     "Bar",
     "Bars",
     "Broker",
-    "Chains",
     "Change",
     "Connection",
     "Contract",
@@ -73,6 +72,7 @@ __all__ = [
     "Level",
     "LoginRequest",
     "Market",
+    "OptionChains",
     "Order",
     "OrderLog",
     "Page",

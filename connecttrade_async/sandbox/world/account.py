@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import ROUND_UP, Decimal
 
-from connecttrade_async.sandbox.errors import ConflictError, UnknownError
+from connecttrade_async.sandbox.errors import ConflictError, NotFoundError
 from connecttrade_async.sandbox.world.brokers import Broker
 from connecttrade_async.sandbox.world.holdings import Holding, Position
 from connecttrade_async.sandbox.world.market import Market
@@ -79,7 +79,7 @@ class Account:
         """
         order = self._orders.get(order_id)
         if order is None:
-            raise UnknownError(f"There is no order {order_id!r} in account {self.account_id!r}.")
+            raise NotFoundError(f"There is no order {order_id!r} in account {self.account_id!r}.")
         return order
 
     def held(self, symbol: str) -> Decimal:

@@ -4,7 +4,7 @@ import uuid
 from datetime import datetime
 from random import Random
 
-from connecttrade_async.sandbox.errors import UnknownError
+from connecttrade_async.sandbox.errors import NotFoundError
 from connecttrade_async.sandbox.world.account import Account
 from connecttrade_async.sandbox.world.account_history import furnish
 from connecttrade_async.sandbox.world.brokers import Broker
@@ -44,7 +44,7 @@ class AccountStore:
         """
         account = self._accounts.get(account_id)
         if account is None:
-            raise UnknownError(f"There is no account {account_id!r}.")
+            raise NotFoundError(f"There is no account {account_id!r}.")
         return account
 
     def login(self, account: Account) -> str:
@@ -60,7 +60,7 @@ class AccountStore:
         for account in self._accounts.values():
             if account.has(order_id):
                 return account
-        raise UnknownError(f"There is no order {order_id!r}.")
+        raise NotFoundError(f"There is no order {order_id!r}.")
 
     def _furnished(self, broker: Broker, login: str, kind: str, now: datetime) -> Account:
         serial = self._serials.draw("account", broker.code, login, kind)

@@ -15,7 +15,7 @@ from connecttrade_async.sandbox.world.seeded import salt_of, stir
 from connecttrade_async.sandbox.world.symbols import Option, option_symbol
 from connecttrade_async.sandbox.world.trades import Trades
 
-__all__ = ["Chains", "Contract"]
+__all__ = ["Contract", "OptionChains"]
 
 _FRIDAY = 4
 _WEEKS, _MONTHS = 4, 7
@@ -35,7 +35,7 @@ class Contract(NamedTuple):
     greeks: Greeks
 
 
-class Chains:
+class OptionChains:
     """The chains of every root at every moment."""
 
     def __init__(self, tape: Trades, seed: int) -> None:

@@ -12,7 +12,7 @@ from decimal import Decimal
 from random import Random
 
 from connecttrade_async.sandbox.arithmetic import with_arithmetic
-from connecttrade_async.sandbox.errors import BadRequestError, ConflictError, GoneError, UnknownError
+from connecttrade_async.sandbox.errors import BadRequestError, ConflictError, GoneError, NotFoundError
 from connecttrade_async.sandbox.world.account import Account, Balance
 from connecttrade_async.sandbox.world.account_store import AccountStore
 from connecttrade_async.sandbox.world.bars import Bars
@@ -88,7 +88,7 @@ class World:
         """
         user = self.users.pop(user_id, None)
         if user is None:
-            raise UnknownError(f"There is no user {user_id!r}.")
+            raise NotFoundError(f"There is no user {user_id!r}.")
         for connection in user.connections.values():
             self.tokens.revoke(connection)
             self._owners.pop((connection.broker.code, connection.login), None)
@@ -131,7 +131,7 @@ class World:
         """
         link = self._links.get(token)
         if link is None:
-            raise UnknownError("There is no such login link.")
+            raise NotFoundError("There is no such login link.")
         if link.is_used:
             raise GoneError("This login link has already been used.")
         if now >= link.expires_at:
@@ -174,7 +174,7 @@ class World:
         """
         connection = user.connections.get(connection_id)
         if connection is None:
-            raise UnknownError(f"There is no connection {connection_id!r}.")
+            raise NotFoundError(f"There is no connection {connection_id!r}.")
         return connection
 
     def disconnect(self, user: User, connection_id: str) -> Connection:

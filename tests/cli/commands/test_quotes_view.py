@@ -8,7 +8,7 @@ from typing import Any
 
 from rich.console import Console
 
-from connecttrade_async.cli.commands.quotes import QuoteView, quote_line
+from connecttrade_async.cli.commands.quotes import QuoteTable, quote_line
 from connecttrade_async.models.market import Quote
 
 NOW = datetime(2026, 3, 2, 14, 30, 5, tzinfo=UTC)
@@ -18,7 +18,7 @@ def quote(symbol: str, bid: str | None, ask: str | None, last: str | None, **mor
     return Quote(symbol=symbol, bid_price_text=bid, ask_price_text=ask, last_price_text=last, **more)
 
 
-def drawn(board: QuoteView, width: int = 80, colours: str | None = None) -> list[str]:
+def drawn(board: QuoteTable, width: int = 80, colours: str | None = None) -> list[str]:
     console = Console(file=io.StringIO(), width=width, color_system=colours, force_terminal=bool(colours))  # type: ignore[arg-type]
     with console.capture() as capture:
         console.print(board.draw(console))
@@ -26,7 +26,7 @@ def drawn(board: QuoteView, width: int = 80, colours: str | None = None) -> list
 
 
 def test_quote_view_has_a_row_for_each_symbol_from_the_start() -> None:
-    board = QuoteView(["AAPL", "MSFT"])
+    board = QuoteTable(["AAPL", "MSFT"])
     board.update(
         quote("MSFT", "410.40", "410.60", "1410.5000", bid_size_text="1200", time_text="2026-03-02T14:30:05.25Z")
     )
@@ -39,7 +39,7 @@ def test_quote_view_has_a_row_for_each_symbol_from_the_start() -> None:
 
 
 def test_quote_view_shows_the_direction_of_the_last_move() -> None:
-    board = QuoteView(["AAPL"])
+    board = QuoteTable(["AAPL"])
     for last in ("190.00", "190.00", "190.02", "190.0200"):
         board.update(quote("AAPL", "189.98", "190.02", last))
     assert drawn(board)[2].endswith("▲ 190.02 –")  # noqa: RUF001
@@ -53,7 +53,7 @@ def test_quote_view_shows_the_direction_of_the_last_move() -> None:
 
 
 def test_quote_view_shows_a_malformed_price_as_it_came() -> None:
-    board = QuoteView(["AAPL"])
+    board = QuoteTable(["AAPL"])
     for last in ("190.00", "soon\x1b[2J", "190.00", None):
         board.update(quote("AAPL", None, None, last, time_text="later"))
     assert board.rows[0].moves == (0, 0, 0)
@@ -62,7 +62,7 @@ def test_quote_view_shows_a_malformed_price_as_it_came() -> None:
 
 
 def test_quote_view_on_a_narrow_terminal_keeps_the_prices() -> None:
-    board = QuoteView(["AAPL"])
+    board = QuoteTable(["AAPL"])
     board.update(quote("AAPL", "189.98", "190.02", "190.00"))
     assert drawn(board, 36)[0].split() == ["Symbol", "Bid", "Ask", "Last"]
 

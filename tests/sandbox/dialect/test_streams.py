@@ -19,13 +19,13 @@ from connecttrade_async.sandbox.dialect.streams import (
     BrokerageEvents,
     BrokerageMessages,
     BrokerageRequests,
-    ChannelOptionPaths,
     EventForms,
     Heartbeat,
     MarketEvents,
     MarketRequests,
     SessionEnding,
     SessionEndings,
+    SubscriptionOptionPaths,
 )
 from dialect_peer import DialectPeer, Event, dialed
 from dialects import sandbox_dialects
@@ -516,7 +516,7 @@ def test_dialect_made_in_python_with_a_wrong_value_is_refused_by_the_sandbox() -
 
 
 async def test_market_data_words_of_another_dialect_are_refused(served: Sandbox) -> None:
-    options = ChannelOptionPaths(interval="options.timeframe")
+    options = SubscriptionOptionPaths(interval="options.timeframe")
     forms = MarketForms(intervals="min", requests=MarketRequests(options=options), events=MarketEvents(tag="event"))
     served.dialect = SandboxDialect(market_data=forms)
     async with dialed(served.endpoints.market_data, forms) as peer:

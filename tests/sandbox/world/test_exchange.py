@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from connecttrade_async.sandbox.errors import BadRequestError, ConflictError, UnknownError
+from connecttrade_async.sandbox.errors import BadRequestError, ConflictError, NotFoundError
 from connecttrade_async.sandbox.world import Account, Hours, Leg, Order, Ticket, World, find_broker
 
 STEP = timedelta(milliseconds=20)
@@ -296,7 +296,7 @@ def test_an_order_that_was_written_by_hand_can_be_cancelled_and_replaced(floor: 
     leaving = floor.world.add_order(floor.account.account_id, floor.now, status="pending_replace")
     with pytest.raises(BadRequestError, match="being replaced by another"):
         floor.world.floor.cancel(floor.account, leaving.order_id, floor.now)
-    with pytest.raises(UnknownError):
+    with pytest.raises(NotFoundError):
         floor.world.floor.cancel(floor.account, "none", floor.now)
 
 

@@ -10,7 +10,7 @@ from hypothesis import given, settings, strategies as st
 
 from connecttrade_async.sandbox.world import Hours, World
 from connecttrade_async.sandbox.world.bars import INTERVALS, Bar, span
-from connecttrade_async.sandbox.world.chains import Chains
+from connecttrade_async.sandbox.world.chains import OptionChains
 from connecttrade_async.sandbox.world.depth import Depths
 from connecttrade_async.sandbox.world.price_path import PricePath, anchor, tick_of
 from connecttrade_async.sandbox.world.pricing import Greeks, greeks, worth
@@ -231,7 +231,7 @@ def test_an_option_at_its_end_is_worth_what_is_inside(sign: int, delta: float) -
 @settings(max_examples=30, deadline=None)
 @given(MOMENTS)
 def test_expiries_are_fridays_that_are_not_over(at: datetime) -> None:
-    found = Chains(WORLD.tape, 7).expiries(at)
+    found = OptionChains(WORLD.tape, 7).expiries(at)
     assert list(found) == sorted(set(found))
     assert {day.weekday() for day in found} == {4}
     assert anchor(found[0]) > at
@@ -243,10 +243,10 @@ def test_expiries_are_fridays_that_are_not_over(at: datetime) -> None:
 @settings(max_examples=20, deadline=None)
 @given(MOMENTS, st.sampled_from(("AAPL", "F", "ZM")))
 def test_a_chain_is_priced_as_the_market_prices_and_keeps_parity(at: datetime, root: str) -> None:
-    chains = Chains(WORLD.tape, 7)
+    chains = OptionChains(WORLD.tape, 7)
     expiry, spot = chains.expiries(at)[-1], WORLD.market.last(root, at)
     contracts = list(chains.contracts(root, expiry, at))
-    assert contracts == list(Chains(World(7).tape, 7).contracts(root, expiry, at))
+    assert contracts == list(OptionChains(World(7).tape, 7).contracts(root, expiry, at))
     for call, put in zip(contracts[::2], contracts[1::2], strict=True):
         option = parse_option(call.symbol)
         assert option is not None

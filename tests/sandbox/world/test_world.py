@@ -12,7 +12,7 @@ from connecttrade_async.sandbox.errors import (
     BadRequestError,
     ConflictError,
     GoneError,
-    UnknownError,
+    NotFoundError,
 )
 from connecttrade_async.sandbox.world import BROKERS, OPEN, STATUSES, Account, World, find_broker
 from connecttrade_async.sandbox.world.account_history import furnish
@@ -196,7 +196,7 @@ def test_links_end() -> None:
     with pytest.raises(GoneError, match="used"):
         world.link(link.token, NOON)
     world.delete_user("jane")
-    with pytest.raises(UnknownError):
+    with pytest.raises(NotFoundError):
         world.link(link.token, NOON)
 
 
@@ -235,7 +235,7 @@ def test_an_order_added_moves_the_books() -> None:
     check_money(world, paper, NOON)
     with pytest.raises(ConflictError):
         paper.enter(order)
-    with pytest.raises(UnknownError):
+    with pytest.raises(NotFoundError):
         world.books.account("none")
 
 
