@@ -52,27 +52,27 @@ def environment(sandbox: Sandbox) -> dict[str, str]:
     }
 
 
-async def test_quickstart() -> None:
+async def test_quickstart_example_runs_unchanged() -> None:
     lines = (await run("quickstart.py")).splitlines()
     assert lines[0].startswith("connected: ")
     assert any(line.startswith("IBM/WS ") for line in lines)
 
 
-async def test_many_users() -> None:
+async def test_many_users_example_runs_unchanged() -> None:
     lines = (await run("many_users.py")).splitlines()
     assert len([line for line in lines if "not known now" in line]) == 1
     assert "user-25: no accounts" in lines
     assert lines[-1].startswith("cash of all that answered: ")
 
 
-async def test_live_accounts() -> None:
+async def test_live_accounts_example_runs_unchanged() -> None:
     lines = (await run("live_accounts.py", stderr_start="the stream was lost")).splitlines()
     assert lines[0] == "filled: 4 MSFT at 1.00 (stream)"
     assert sorted(lines[1:3]) == ["filled: 10 MSFT at 0.994 on average", "filled: 6 MSFT at 0.99 (recovered)"]
     assert " CURRENT " in lines[-1]
 
 
-async def test_poll_users() -> None:
+async def test_poll_users_example_runs_unchanged() -> None:
     lines = (await run("poll_users.py", stderr_start="all requests fail, so one probe at a time")).splitlines()
     assert len([line for line in lines if line.endswith(" positions")]) >= 10
     assert len([line for line in lines if line.endswith("not known now (ServerError)")]) == 10
@@ -121,7 +121,7 @@ async def test_average_fill_price() -> None:
     assert second.startswith("MSFT: ")
 
 
-async def test_daily_summary() -> None:
+async def test_daily_summary_example_runs_unchanged() -> None:
     async with connected_user("WEBULL") as (user, user_environment):
         lines = (await run("daily_summary.py", **user_environment)).splitlines()
         held = await user.positions.list()
@@ -130,7 +130,7 @@ async def test_daily_summary() -> None:
     assert len(lines) == len({position.symbol for position in held}) + 3
 
 
-async def test_partially_filled() -> None:
+async def test_partially_filled_example_runs_unchanged() -> None:
     async with connected_user("ALPACA") as (user, user_environment):
         lines = (await run("partially_filled.py", **user_environment)).splitlines()
         there = [order async for order in user.orders.list(status="partially_filled")]
@@ -169,13 +169,13 @@ async def test_follow_the_stream() -> None:
     ]
 
 
-async def test_options_strategies() -> None:
+async def test_options_strategies_example_runs_unchanged() -> None:
     lines = (await run("options_strategies.py")).splitlines()
     assert len(lines) == 6
     assert all(", filled at " in line for line in lines)
 
 
-async def test_all_orders() -> None:
+async def test_all_orders_example_runs_unchanged() -> None:
     async with connected_user("WEBULL") as (user, user_environment):
         output = await run("all_orders.py", **user_environment)
         there = [order async for order in user.orders.list(status="all")]
@@ -246,7 +246,7 @@ def market_environment(rest: ScriptedEnd, end: MarketEnd) -> dict[str, str]:
 TOKEN = '{"access_token": "made-here", "expires_at": "2030-01-01T00:00:00Z"}'
 
 
-async def test_quotes() -> None:
+async def test_quotes_example_runs_unchanged() -> None:
     symbols, lines = [*"ABCDEFGHIJ"], list[str]()
     async with MarketEnd() as end, ScriptedEnd(answer(200, TOKEN)) as rest:
         async with anyio.create_task_group() as tasks:
@@ -295,7 +295,7 @@ async def test_token_for_the_browser(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @needs_redis
-async def test_workers() -> None:
+async def test_workers_example_runs_unchanged() -> None:
     async with RedisServer() as redis:
         output = await run(
             "workers.py", stderr_start="the stream was lost: the relay", CONNECTTRADE_RELAY_URL=redis.url

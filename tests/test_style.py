@@ -57,3 +57,8 @@ class PatienceKeeper:
     assert [bool(LAYERS.match(text)) for text in prose].count(True) == 1
     assert is_participle("asking")
     assert not is_participle("pricing")
+
+
+def test_style_rules_find_test_names_without_unit_condition_and_outcome() -> None:
+    source = "def test_delay(): ...\nasync def test_a_burst(): ...\ndef test_delay_keeps_order(): ...\n"
+    assert [name for _, _, name in names_in(ast.parse(source))] == ["test_delay", "test_a_burst"]

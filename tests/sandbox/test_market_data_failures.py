@@ -102,14 +102,14 @@ async def test_silent_stream_answers_and_publishes_no_event(sandbox: Sandbox, re
 
 
 @pytest.mark.parametrize("kind", ["refuse_upgrade", "cut_upgrade"])
-async def test_the_upgrade(sandbox: Sandbox, dial: Dial, kind: Any) -> None:
+async def test_upgrade_fault_fails_one_connection_attempt(sandbox: Sandbox, dial: Dial, kind: Any) -> None:
     sandbox.market.faults.add(StreamFault(kind))
     with pytest.raises((InvalidStatus, InvalidMessage, OSError)):
         await dial(at="market_data")
     assert (await read(await dial(at="market_data")))["type"] == "welcome"
 
 
-async def test_the_login(sandbox: Sandbox, mint: Mint, dial: Dial) -> None:
+async def test_login_fault_closes_with_its_code(sandbox: Sandbox, mint: Mint, dial: Dial) -> None:
     token = await mint()
     for kind, code in (("refuse_login", 4401), ("cut_login", 1006)):
         sandbox.market.faults.add(StreamFault(kind))  # type: ignore[arg-type]
@@ -201,7 +201,7 @@ async def test_a_burst_is_written_down_in_its_order(sandbox: Sandbox, tune: Dial
 
 
 @pytest.mark.parametrize("name", ["type", "event", "topic"])
-async def test_other_spellings(sandbox: Sandbox, tune: Dial, name: Any) -> None:
+async def test_wording_of_market_frames_renames_the_type(sandbox: Sandbox, tune: Dial, name: Any) -> None:
     link = await tune()
     sandbox.market.wording = FrameEncoding(name=name, payload="nested")
     assert (await send_action(link, "subscribe", channel="quotes", symbols=["AAPL"]))[name] == "subscribed"

@@ -27,7 +27,7 @@ async def place(sandbox: Sandbox, connect: Connect) -> Callable[[str], Order]:
     return place
 
 
-async def test_prices(sandbox: Sandbox) -> None:
+async def test_set_price_pins_the_quote_until_it_is_freed(sandbox: Sandbox) -> None:
     walk = sandbox.broker.quote("AAPL")
     sandbox.broker.set_price("AAPL", "123.45")
     assert sandbox.broker.quote("AAPL") == (Decimal("123.44"), Decimal("123.46"), Decimal("123.45"))
@@ -80,7 +80,7 @@ async def test_what_is_due_has_happened_when_the_clock_was_stepped(
     assert (done.status, done.updated_at - order.created_at) == ("filled", timedelta(milliseconds=40))
 
 
-async def test_latency(sandbox: Sandbox, place: Callable[[str], Order]) -> None:
+async def test_latency_delays_the_fill_of_an_order(sandbox: Sandbox, place: Callable[[str], Order]) -> None:
     sandbox.broker.latency = 10
     order = place("one")
     sandbox.clock.advance(19.9)

@@ -47,7 +47,7 @@ def test_days_and_symbols() -> None:
 
 
 @pytest.mark.parametrize("value", ["2026-07-01T12:00:00Z", "2026-07-01T14:00:00+02:00", "1782907200", "1782907200000"])
-def test_moments(value: str) -> None:
+def test_moment_reads_each_form_of_a_time(value: str) -> None:
     assert parameters.moment("start_time", value) == NOON
 
 
@@ -60,7 +60,7 @@ def test_moments_that_are_none(value: str) -> None:
 
 
 @pytest.mark.parametrize("url", ["https://app.example/done?a=b#c", "http://localhost:3000", "http://[::1]/x"])
-def test_redirects(url: str) -> None:
+def test_redirect_of_a_valid_url_returns_it(url: str) -> None:
     assert parameters.redirect(url) == url
 
 

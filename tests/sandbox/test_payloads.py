@@ -90,7 +90,7 @@ def test_field_names_seen_and_documented() -> None:
     assert SEEN.market_token(token) == {"access_token": token.text, "expires_at": "2026-07-02T12:00:00.250000Z"}
 
 
-def test_times() -> None:
+def test_time_is_written_in_the_spelling_that_is_set() -> None:
     assert Payloads(Spellings(times="epoch_seconds")).time(NOON) == str(int(NOON.timestamp()))
     assert DOCUMENTED.time(NOON) == "1782907200250"
     assert SEEN.time(NOON + timedelta(seconds=1)) == "2026-07-01T12:00:01.250000Z"
@@ -117,7 +117,7 @@ def test_numbers_are_plain_and_exact(value: Decimal) -> None:
     ("value", "text"),
     [("2", "2"), ("13.5", "13.50"), ("0", "0"), ("1.230000000", "1.23"), ("-4.123456789", "-4.123456789")],
 )
-def test_digits(value: str, text: str) -> None:
+def test_number_is_written_in_the_digits_of_its_broker(value: str, text: str) -> None:
     assert SEEN.number(Decimal(value), find_broker("ALPACA")) == text
 
 

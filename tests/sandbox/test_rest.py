@@ -128,7 +128,7 @@ async def test_without_entitlement_401(fetch: Fetch, sandbox: Sandbox, connect: 
     assert (await fetch("POST", "/auth/tokens/user", "jane", json={"scopes": ["read"]}))[0] == 200
 
 
-async def test_market_tokens(fetch: Fetch, connect: Connect) -> None:
+async def test_connection_token_is_issued_for_market_data_connections_only(fetch: Fetch, connect: Connect) -> None:
     name = await connect(kind="market_data")
     first, second = [(await fetch("GET", f"/connections/{name}/token", "jane"))[1] for _ in range(2)]
     assert first["access_token"] != second["access_token"]

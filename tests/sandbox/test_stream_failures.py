@@ -69,7 +69,7 @@ async def test_close_code_outside_the_allowed_range_is_refused(sandbox: Sandbox,
     assert (await read(link))["data"] == {"number": 1}
 
 
-async def test_reset(sandbox: Sandbox) -> None:
+async def test_reset_breaks_every_connection(sandbox: Sandbox) -> None:
     reader, writer = await asyncio.open_connection("127.0.0.1", int(sandbox.stream.url.rpartition(":")[2]))
     await sandbox.stream.until_received("connect")
     sandbox.stream.reset()
@@ -120,7 +120,7 @@ async def test_a_half_open_link_that_was_closed_says_so_when_it_comes_back(sandb
     assert await end_of(link) == 4000
 
 
-async def test_silence(sandbox: Sandbox, listen: Dial) -> None:
+async def test_silent_stream_answers_pings_and_loses_events(sandbox: Sandbox, listen: Dial) -> None:
     link = await listen()
     sandbox.stream.silent = True
     publish(sandbox, 1)
@@ -132,7 +132,7 @@ async def test_silence(sandbox: Sandbox, listen: Dial) -> None:
     assert [message.fate for message in sandbox.stream.log][3:] == ["lost", "sent"]
 
 
-async def test_delay(sandbox: Sandbox, listen: Dial) -> None:
+async def test_delay_holds_events_back_in_order(sandbox: Sandbox, listen: Dial) -> None:
     link = await listen()
     sandbox.stream.delay = 0.05
     begun = perf_counter()
@@ -150,7 +150,7 @@ async def test_delay(sandbox: Sandbox, listen: Dial) -> None:
         sandbox.stream.delay = -1
 
 
-async def test_a_burst(sandbox: Sandbox, listen: Dial) -> None:
+async def test_burst_arrives_whole_and_in_order(sandbox: Sandbox, listen: Dial) -> None:
     link = await listen()
     begun = perf_counter()
     async with asyncio.timeout(20), asyncio.TaskGroup() as tasks:

@@ -23,7 +23,9 @@ def panel(sandbox: Sandbox, http: aiohttp.ClientSession) -> Panel:
     return Panel(sandbox, http)
 
 
-async def test_faults(panel: Panel, sandbox: Sandbox, http: aiohttp.ClientSession) -> None:
+async def test_faults_route_adds_lists_and_clears_faults(
+    panel: Panel, sandbox: Sandbox, http: aiohttp.ClientSession
+) -> None:
     status, [fault] = await panel.fetch("POST", "/faults", {"kind": "status", "status": 500})
     told = {"kind": "status", "times": 1, "after": 0, "status": 500, "seen": 0, "fired": 0, "is_spent": False}
     assert (status, fault) == (200, told)
@@ -36,7 +38,7 @@ async def test_faults(panel: Panel, sandbox: Sandbox, http: aiohttp.ClientSessio
     assert (await panel.fetch("POST", "/faults", []))[0] == 400
 
 
-async def test_clock(panel: Panel, sandbox: Sandbox) -> None:
+async def test_clock_route_holds_advances_and_releases_the_clock(panel: Panel, sandbox: Sandbox) -> None:
     held = {"now": "2026-01-01T00:00:00+00:00", "is_held": True}
     assert await panel.fetch("POST", "/clock", {"hold": "2026-01-01T00:00:00Z"}) == (200, held)
     assert (await panel.fetch("POST", "/clock", {"advance": 60}))[1]["now"] == "2026-01-01T00:01:00+00:00"
@@ -90,7 +92,9 @@ async def test_approve_and_decline(panel: Panel, sandbox: Sandbox) -> None:
     assert (await panel.fetch("POST", "/approve", {}))[0] == 400
 
 
-async def test_served(panel: Panel, sandbox: Sandbox, http: aiohttp.ClientSession) -> None:
+async def test_served_route_lists_and_clears_the_requests(
+    panel: Panel, sandbox: Sandbox, http: aiohttp.ClientSession
+) -> None:
     async with http.get(f"{sandbox.url}/users") as answer:
         assert answer.status == 401
     visit = {"method": "GET", "path": "/users", "route": "/users", "status": 401, "worked": False, "fault": None}
@@ -120,7 +124,7 @@ async def test_control_path_serves_every_name_of_this_machine(panel: Panel, host
     assert (await panel.fetch("GET", "/clock", Host=host))[0] == 200
 
 
-async def test_market(panel: Panel, sandbox: Sandbox) -> None:
+async def test_market_route_sets_prices_halts_and_latency(panel: Panel, sandbox: Sandbox) -> None:
     told: dict[str, Any] = {"hours": "open", "latency": 0.02, "prices": {}, "halted": []}
     assert await panel.fetch("GET", "/market") == (200, told)
     changes: list[tuple[dict[str, Any], dict[str, Any]]] = [

@@ -83,7 +83,9 @@ async def test_state_of_the_stream_is_returned(sandbox: Sandbox, do: Do, listen:
     ("members", "code"),
     [({"drop": True}, 1001), ({"drop": 4000}, 4000), ({"drop": None}, 1006), ({"displace": True}, 4409)],
 )
-async def test_ends(do: Do, listen: Dial, members: dict[str, object], code: int) -> None:
+async def test_stream_route_ends_a_session_with_the_close_code(
+    do: Do, listen: Dial, members: dict[str, object], code: int
+) -> None:
     link = await listen()
     assert (await do("POST", **members))[0] == 200
     assert await end_of(link) == code
@@ -96,7 +98,7 @@ async def test_reset_and_restart(do: Do, listen: Dial) -> None:
         assert await end_of(link) == code
 
 
-async def test_events(do: Do, listen: Dial) -> None:
+async def test_stream_route_sends_events_texts_and_bursts(do: Do, listen: Dial) -> None:
     link = await listen()
     event = {"topic": "orders", "user_id": "jane", "account_id": "a", "data": {"order_id": "1"}}
     assert (await do("POST", publish=event))[1]["published"] == 1
@@ -116,7 +118,7 @@ async def test_error_concerns_only_what_it_names(do: Do, listen: Dial) -> None:
     assert json.loads(await link.recv()) == told
 
 
-async def test_settings(sandbox: Sandbox, do: Do, listen: Dial) -> None:
+async def test_stream_route_sets_each_setting_of_the_stream(sandbox: Sandbox, do: Do, listen: Dial) -> None:
     await listen()
     for name, value in (("silent", True), ("delay", 0.01), ("displaces", "newer"), ("login_limit", 5)):
         status, told = await do("POST", **{name: value})
@@ -127,7 +129,7 @@ async def test_settings(sandbox: Sandbox, do: Do, listen: Dial) -> None:
     assert (await do("POST", thaw=True))[1]["sessions"][0]["is_frozen"] is False
 
 
-async def test_faults(sandbox: Sandbox, do: Do, listen: Dial) -> None:
+async def test_stream_route_adds_and_clears_faults(sandbox: Sandbox, do: Do, listen: Dial) -> None:
     link = await listen()
     fault = {"kind": "lose", "times": None, "account_id": "a"}
     told = (await do("POST", fault=fault))[1]["faults"]

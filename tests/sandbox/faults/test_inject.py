@@ -71,7 +71,7 @@ async def test_a_web_page_where_json_is_due(sandbox: Sandbox, http: aiohttp.Clie
         assert (await answer.text()).startswith("<!DOCTYPE html>")
 
 
-async def test_a_redirect(sandbox: Sandbox, http: aiohttp.ClientSession) -> None:
+async def test_redirect_fault_answers_302_with_its_location(sandbox: Sandbox, http: aiohttp.ClientSession) -> None:
     sandbox.faults.add(Fault("redirect", location="https://elsewhere.example/"))
     async with http.get(f"{sandbox.url}/users", allow_redirects=False) as answer:
         assert (answer.status, answer.headers["Location"]) == (302, "https://elsewhere.example/")

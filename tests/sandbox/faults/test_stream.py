@@ -51,7 +51,7 @@ async def numbers(link: ClientConnection, count: int) -> list[str]:
     return [(await read(link))["data"]["number"] for _ in range(count)]
 
 
-async def test_upgrades_refused(sandbox: Sandbox, dial: Dial) -> None:
+async def test_refuse_upgrade_faults_answer_with_their_status_in_turn(sandbox: Sandbox, dial: Dial) -> None:
     sandbox.stream.faults.add(StreamFault("refuse_upgrade"))
     armed = sandbox.stream.faults.add(StreamFault("refuse_upgrade", times=2, status=429, retry_after="7"))
     answers: list[tuple[int, str | None]] = []

@@ -43,7 +43,7 @@ def test_a_query_is_kept_and_extended(
         ("https://a/#d?e", "https://a/?x=1%202#d?e"),
     ],
 )
-def test_joints(url: str, extended: str) -> None:
+def test_extend_adds_parameters_to_the_query(url: str, extended: str) -> None:
     assert extend(url, {"x": "1 2"}) == extended
 
 

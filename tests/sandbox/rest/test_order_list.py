@@ -36,7 +36,7 @@ async def test_no_parameter_means_open_orders_since_midnight(fetch: Fetch) -> No
     assert any(order["created_at"] < "2026-07-01" for order in waiting)
 
 
-async def test_statuses(fetch: Fetch) -> None:
+async def test_order_list_by_status_holds_only_such_orders(fetch: Fetch) -> None:
     every = await orders(fetch, "status=all&limit=500")
     assert every == await orders(fetch, "limit=500")
     is_open = [order for order in every if order["status"] in OPEN]

@@ -58,7 +58,7 @@ async def test_from_the_welcome_to_an_event(sandbox: Sandbox, dial: Dial) -> Non
     assert (serial, sandbox.stream.published) == (1, 3)
 
 
-async def test_unsubscribing(sandbox: Sandbox, listen: Dial) -> None:
+async def test_unsubscribe_ends_the_delivery_of_its_topics(sandbox: Sandbox, listen: Dial) -> None:
     link = await listen()
     assert await send_action(link, "unsubscribe", topics=["orders"]) == {"type": "unsubscribed", "topics": ["orders"]}
     sandbox.stream.publish("orders", "jane", "a1", {})
@@ -193,7 +193,7 @@ async def test_a_message_in_parts(sandbox: Sandbox, dial: Dial) -> None:
 
 
 @pytest.mark.parametrize("name", ["type", "event", "topic"])
-async def test_other_spellings(sandbox: Sandbox, dial: Dial, name: Any) -> None:
+async def test_wording_of_brokerage_frames_renames_the_type(sandbox: Sandbox, dial: Dial, name: Any) -> None:
     sandbox.stream.wording = FrameEncoding(name=name, payload="flat")
     link = await dial()
     assert (await read(link))[name] == "welcome"

@@ -258,7 +258,7 @@ async def test_the_chains_of_every_expiry(sandbox: Sandbox, tune: Dial) -> None:
     assert [one["expiration"] for one in await heard(link)] == days
 
 
-async def test_history(sandbox: Sandbox, tune: Dial) -> None:
+async def test_snapshot_of_bars_returns_the_closed_bars_asked_for(sandbox: Sandbox, tune: Dial) -> None:
     link = await tune()
     sandbox.clock.advance(90)
     bars = sandbox.world.bars

@@ -165,7 +165,7 @@ def test_at_once_or_not_at_all(floor: TradingFloor) -> None:
     assert not floor.known(never).fills
 
 
-def test_auctions(floor: TradingFloor) -> None:
+def test_auction_orders_fill_at_their_auction_alone(floor: TradingFloor) -> None:
     closing, opening = floor.place(tif="CLOSE"), floor.place(tif="OPEN", qty="300", symbol="F")
     cheap = floor.place("LMT", "OPEN", at="150")
     floor.until(datetime(2026, 7, 1, 20, 0, tzinfo=UTC))

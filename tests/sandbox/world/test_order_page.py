@@ -79,7 +79,7 @@ def test_going_back_shows_the_same_pages(made: list[int], limit: int, *, descend
         assert back == earlier
 
 
-def test_filters() -> None:
+def test_page_of_orders_holds_those_that_the_filter_selects() -> None:
     spread = order(3, "d", symbol=None)
     orders = [order(0, "a", "working"), order(1, "b", symbol="MSFT"), order(2, "c"), spread]
 

@@ -39,7 +39,7 @@ def opened(seed: int = 7, broker: str = "ALPACA", now: datetime = NOON) -> tuple
     broker=st.sampled_from(sorted(BROKERS)),
     now=st.datetimes(datetime(2020, 1, 1), datetime(2035, 1, 1), timezones=st.just(UTC)),  # noqa: DTZ001  hypothesis adds the zone
 )
-def test_books_balance(seed: int, broker: str, now: datetime) -> None:
+def test_account_balances_agree_with_orders_and_money(seed: int, broker: str, now: datetime) -> None:
     world, *accounts = opened(seed, broker, now)
     for account in accounts:
         check_orders(account, now)
@@ -185,7 +185,7 @@ def test_one_of_two_connections_of_a_login_keeps_the_claim() -> None:
         world.invite(john, "trade", "https://app.example/", NOON, broker=ALPACA)
 
 
-def test_links_end() -> None:
+def test_login_links_end_when_used_or_expired() -> None:
     world = World(7)
     jane = world.create_user("jane")
     link = world.invite(jane, "trade", "https://app.example/", NOON)
