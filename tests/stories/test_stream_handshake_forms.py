@@ -61,7 +61,7 @@ def an_order(number: int = 1) -> dict[str, Any]:
     return {"type": "order", "user_id": "u", "account_id": "a", "data": {"order_id": f"o{number}"}}
 
 
-async def say(link: ServerConnection, frame: Any) -> None:
+async def send_frame(link: ServerConnection, frame: Any) -> None:
     await link.send(frame if isinstance(frame, str) else json.dumps(frame))
 
 
@@ -69,10 +69,10 @@ def server(*frames: Any, then: Callable[[ServerConnection], Awaitable[None]] | N
     """Send the first frame at once and each further one in reply to one request, then do the rest."""
 
     async def handle(link: ServerConnection) -> None:
-        await say(link, frames[0])
+        await send_frame(link, frames[0])
         for frame in frames[1:]:
             await link.recv()
-            await say(link, frame)
+            await send_frame(link, frame)
         if then is not None:
             await then(link)
         await link.wait_closed()
@@ -170,9 +170,9 @@ async def test_topic_without_a_confirmation_is_named_at_the_deadline() -> None:
 
 async def test_partial_confirmations_and_an_update_confirm_all_topics_together() -> None:
     async def confirm(link: ServerConnection) -> None:
-        await say(link, {"T": "subscription", "positions": ["*"]})
-        await say(link, an_order())
-        await say(link, an_order(2))
+        await send_frame(link, {"T": "subscription", "positions": ["*"]})
+        await send_frame(link, an_order())
+        await send_frame(link, an_order(2))
 
     first = {"type": "subscribed", "topics": ["balances"]}
     async with nothing_left(), end_that(server(WELCOME, ACCEPTED, first, then=confirm)) as url, client_at(url) as ct:
@@ -194,7 +194,7 @@ async def test_unsubscribed_that_was_not_requested_is_a_lost_subscription(frame:
         if connections == 1:
             await link.send(json.dumps(frame))
         else:
-            await say(link, an_order())
+            await send_frame(link, an_order())
 
     async with (
         nothing_left(),
@@ -212,8 +212,8 @@ async def test_unsubscribed_that_was_not_requested_is_a_lost_subscription(frame:
 async def test_deadline_quotes_the_last_frame_with_the_secret_masked() -> None:
     async def echo(link: ServerConnection) -> None:
         login = json.loads(await link.recv())
-        await say(link, {"type": "notice", "message": "pending K-17", "received": login})
-        await say(link, {})
+        await send_frame(link, {"type": "notice", "message": "pending K-17", "received": login})
+        await send_frame(link, {})
 
     async with (
         nothing_left(),
@@ -232,7 +232,7 @@ async def test_empty_frame_on_a_live_connection_is_a_heartbeat(frame: str) -> No
     async def beat(link: ServerConnection) -> None:
         for _ in range(3):
             await link.send(frame)
-        await say(link, an_order())
+        await send_frame(link, an_order())
 
     async with nothing_left(), end_that(server(WELCOME, ACCEPTED, CONFIRMED, then=beat)) as url, client_at(url) as ct:
         stream = ct.brokerage_stream()
