@@ -70,7 +70,7 @@ LISTS = ("subscriptions", "snapshot")
 SYMBOLS = ("symbol", "symbols", "underlying")
 NAMED = frozenset({*SYMBOLS, *LISTS, "channel", "bars"})  # members of which the texts are names, not words
 _OWN_NAMES = MarketDataNames()
-_HOURS_OR_NONE = (None, *TRADE_HOURS)
+_HOURS_OR_NONE = (*TRADE_HOURS, None)  # last, since comparing None with a text is slow
 _DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 log = logging.getLogger("connecttrade_async.streaming")
 
