@@ -2,7 +2,7 @@
 
 In each schedule, workers are killed, stopped and continued, connections are killed, the server sleeps or fails over to
 its replica, and the session is lost or taken. Then everything runs again. No worker has received an event twice, each
-missing one lies inside a gap, no epoch had two leaders, and every book equals the server.
+missing one lies inside a gap, no epoch had two leaders or two logins at once, and every book equals the server.
 
     HYPOTHESIS_PROFILE=nightly python -m pytest tests/relay/test_schedules.py
 """
@@ -15,59 +15,59 @@ import json
 import os
 import random
 import signal
-import sys
 from contextlib import AsyncExitStack
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from connecttrade_async.relay.scripts import Keys
 from connecttrade_async.sandbox import Sandbox
 from live_fixtures import in_the_world, newcomer, placed
 from redis_server import RedisServer, needs_redis
 from relay_fixtures import TcpProxy, eventually
-from relay_worker import NUMBERS
+from relay_worker import NUMBERS, WorkerServer
 from stream_fixtures import client, order
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
     from connecttrade_async import ConnectTrade
 
 pytestmark = needs_redis
 
 TESTS = {"nightly": 50}.get(os.environ.get("HYPOTHESIS_PROFILE", ""), 5)
-GROUPS = 2  # at once in one test: most of their time is waiting
-TURNS = 20  # schedules of one group, which reuses its processes
+GROUPS = 4  # at once in one test: most of their time is waiting
+TURNS = 10  # schedules of one group, which reuses its processes
 LEASE = 0.5
 PATIENCE = 60.0
-WORKER = Path(__file__).parents[1] / "support" / "relay_worker.py"
 GAP = -1
 
 
 class Process:
     """One worker process, and what it has printed."""
 
-    def __init__(self, config: dict[str, Any]) -> None:
+    def __init__(self, server: WorkerServer, config: dict[str, Any]) -> None:
+        self._server = server
         self.config = config
         self.received: list[int] = []
         self.epochs: list[int] = []
         self.books: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
         self.is_ready = False
-        self.errors = b""
 
     async def start(self) -> None:
-        support = str(WORKER.parent)
-        self.process = await asyncio.create_subprocess_exec(
-            *(sys.executable, str(WORKER), json.dumps(self.config)),
-            stdin=asyncio.subprocess.PIPE,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.PIPE,
-            env={**os.environ, "PYTHONPATH": os.pathsep.join([support, str(WORKER.parents[2])])},
-        )
-        self._tasks = [asyncio.create_task(self._read()), asyncio.create_task(self._read_errors())]
+        self.pid, ours = self._server.fork(self.config)
+        reader, self._writer = await asyncio.open_connection(sock=ours)
+        self._task = asyncio.create_task(self._read(reader))
 
-    async def _read(self) -> None:
-        assert self.process.stdout is not None
-        async for line in self.process.stdout:
+    @property
+    def has_ended(self) -> bool:
+        """Whether the process has ended, which closes its socket."""
+        return self._task.done()
+
+    async def _read(self, reader: asyncio.StreamReader) -> None:
+        async for line in reader:
+            if not line.endswith(b"\n"):
+                return  # it was killed while it wrote
             match json.loads(line):
                 case {"event": number}:
                     self.received.append(number)
@@ -80,29 +80,74 @@ class Process:
                 case _:
                     self.is_ready = True
 
-    async def _read_errors(self) -> None:
-        assert self.process.stderr is not None
-        self.errors = await self.process.stderr.read()
-
     def signal(self, number: signal.Signals) -> None:
-        with contextlib.suppress(ProcessLookupError):
-            self.process.send_signal(number)
+        if not self.has_ended:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(self.pid, number)
 
     async def kill(self) -> None:
         self.signal(signal.SIGKILL)
-        await self.process.wait()
-        await asyncio.gather(*self._tasks)
+        await asyncio.wait([self._task])
+        self._writer.close()
 
     async def book(self) -> dict[str, Any]:
-        assert self.process.stdin is not None
-        self.process.stdin.write(b"book\n")
+        self._writer.write(b"book\n")
         return await self.books.get()
+
+
+class LoginWatch:
+    """Watches the logins that the sandbox receives, and under which lease each one came.
+
+    A login belongs to an epoch if its lease was held when the connection was opened and when the login came.
+
+    Attributes:
+        epochs: the lease of each session that has logged in, or an empty text.
+        doubled: a sentence for each login that came while another session of the same epoch was logged in.
+    """
+
+    def __init__(self, sandbox: Sandbox) -> None:
+        self.epochs: dict[int, bytes] = {}
+        self.doubled: list[str] = []
+        self._stream = sandbox.stream
+        self._lease = Keys.of("ct", sandbox.client_id).lease
+        self._opened: dict[int, bytes] = {}
+        self._logins = 0
+        self._latest: tuple[bytes, frozenset[int]] = b"", frozenset()
+
+    async def run(self, find: Callable[[], RedisServer]) -> None:
+        """Watch until it is cancelled; the sandbox asks at each message that it receives."""
+
+        def look() -> bool:
+            self._look(find())
+            return False
+
+        await self._stream.log.until(look)
+
+    def _look(self, redis: RedisServer) -> None:
+        sessions = {session.link: session.phase for session in self._stream.sessions}
+        logged_in = frozenset(link for link, phase in sessions.items() if phase == "authenticated")
+        for link in logged_in - self.epochs.keys():
+            owner, before = self._latest
+            self.epochs[link] = epoch = owner if self._opened.get(link) == owner else b""
+            self.doubled += [
+                f"{link} logged in as well as {other} in {epoch!r}"
+                for other in before
+                if epoch and self.epochs[other] == epoch
+            ]
+        unknown, logins = sessions.keys() - self._opened.keys(), self._stream.log.received["authenticate"]
+        if not unknown and logins == self._logins:
+            return
+        owner = redis.get(self._lease, timeout=0.1)
+        self._opened |= dict.fromkeys(unknown, owner)
+        if logins > self._logins:
+            self._logins, self._latest = logins, (owner, logged_in)
 
 
 class Group:
     """Three workers, a server with a replica, and the sandbox."""
 
-    def __init__(self, seed: int) -> None:
+    def __init__(self, server: WorkerServer, seed: int) -> None:
+        self._server = server
         self.random = random.Random(seed)  # noqa: S311 - a schedule that can be repeated
         self.number = 0
         self.epochs: list[int] = []
@@ -117,6 +162,9 @@ class Group:
         self.master = await stack.enter_async_context(RedisServer())
         self.replica = await stack.enter_async_context(RedisServer())
         await self.replicate()
+        self.watch = LoginWatch(self.sandbox)
+        watching = asyncio.create_task(self.watch.run(lambda: self.master))
+        stack.callback(watching.cancel)
         self.proxy = await stack.enter_async_context(TcpProxy(self.master.port))
         config = {
             "api": self.sandbox.url,
@@ -129,7 +177,7 @@ class Group:
             "redis": self.proxy.url,
             "lease": LEASE,
         }
-        self.workers = [Process(config) for _ in range(3)]
+        self.workers = [Process(self._server, config) for _ in range(3)]
         for worker in self.workers:
             await worker.start()
         stack.push_async_callback(self.close)
@@ -164,8 +212,8 @@ class Group:
         """Let everything run again, and wait until each worker has received the last event."""
         for index, worker in enumerate(self.workers):
             worker.signal(signal.SIGCONT)
-            if worker.process.returncode is not None:
-                self.workers[index] = Process(worker.config)
+            if worker.has_ended:
+                self.workers[index] = Process(self._server, worker.config)
                 await self.workers[index].start()
         await self.until_ready()
         async with asyncio.timeout(PATIENCE):
@@ -180,12 +228,12 @@ class Group:
             check(worker.received)
         epochs = [*self.epochs, *(epoch for worker in self.workers for epoch in worker.epochs)]
         assert len(epochs) == len(set(epochs)), "two leaders had one epoch"
+        assert not self.watch.doubled
 
     async def until_ready(self) -> None:
         async with asyncio.timeout(PATIENCE):
             while not all(worker.is_ready for worker in self.workers):
-                ended = [worker.errors.decode() for worker in self.workers if worker.process.returncode is not None]
-                assert not ended
+                assert not any(worker.has_ended for worker in self.workers), self._server.errors()
                 await asyncio.sleep(0.01)
 
     async def books_are_equal(self) -> bool:
@@ -196,12 +244,12 @@ class Group:
     # Actions.
 
     def pick(self) -> Process:
-        alive = [worker for worker in self.workers if worker.process.returncode is None]
+        alive = [worker for worker in self.workers if not worker.has_ended]
         return self.random.choice(alive)
 
     async def kill(self) -> None:
         worker = self.pick()
-        if len([each for each in self.workers if each.process.returncode is None]) > 1:
+        if sum(not each.has_ended for each in self.workers) > 1:
             await worker.kill()
             check(worker.received)
             self.epochs += worker.epochs
@@ -272,9 +320,9 @@ def check(received: list[int]) -> None:
         latest, has_gap = number, False
 
 
-async def follow(seed: int) -> None:
+async def follow(server: WorkerServer, seed: int) -> None:
     """Run the schedules of one group."""
-    group = Group(seed)
+    group = Group(server, seed)
     async with AsyncExitStack() as stack:
         await group.open(stack)
         for turn in range(TURNS):
@@ -283,11 +331,19 @@ async def follow(seed: int) -> None:
             except BaseException as exc:
                 exc.add_note(f"seed {seed}, turn {turn}: {group.actions}")
                 raise
+        assert any(group.watch.epochs.values())
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[WorkerServer]:
+    with WorkerServer() as running:
+        yield running
 
 
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("first_seed", range(0, TESTS * GROUPS, GROUPS))
-async def test_schedule_of_failures_loses_and_doubles_nothing(first_seed: int) -> None:
+async def test_schedule_of_failures_loses_and_doubles_nothing(first_seed: int, server: WorkerServer) -> None:
+    asyncio.get_running_loop().set_debug(False)  # it doubles the time of the sandbox and the proxies
     async with asyncio.TaskGroup() as tasks:
         for seed in range(first_seed, first_seed + GROUPS):
-            tasks.create_task(follow(seed))
+            tasks.create_task(follow(server, seed))

@@ -9,12 +9,16 @@ import signal
 import socket
 import subprocess
 import tempfile
-from typing import Any, Self
+from typing import Any, Self, cast
 
 import pytest
 from redis import Redis
+from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
+from redis.retry import Retry
 
+# Ends a server together with the tests, also where they are killed and cannot end it themselves.
+GUARD = ("setpriv", "--pdeathsig", "KILL") if shutil.which("setpriv") else ()
 BINARIES = ("redis-server", "valkey-server")
 START = 10.0  # seconds
 needs_redis = pytest.mark.skipif(shutil.which("redis-server") is None, reason="redis-server is not installed")
@@ -40,6 +44,7 @@ class RedisServer:
         self._binary = binary
         self._options = (*options, *(("--requirepass", password) if password else ()))
         self._process: subprocess.Popen[bytes] | None = None
+        self._directory = tempfile.TemporaryDirectory(prefix="relay-")
 
     @property
     def url(self) -> str:
@@ -52,18 +57,34 @@ class RedisServer:
 
     async def __aexit__(self, *exc: object) -> None:
         self.kill()
+        self._directory.cleanup()
 
     def launch(self) -> None:
-        command = [self._binary, "--port", str(self.port), "--save", "", "--appendonly", "no", "--bind", "127.0.0.1"]
+        command = [
+            *GUARD,
+            self._binary,
+            "--port",
+            str(self.port),
+            "--save",
+            "",
+            "--appendonly",
+            "no",
+            "--bind",
+            "127.0.0.1",
+        ]
         command += ["--dir", tempfile.gettempdir(), "--dbfilename", f"relay-{self.port}.rdb"]
         command += ["--enable-debug-command", "local", "--repl-diskless-sync-delay", "0", *self._options]
         self._process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)  # noqa: S603 - our own command
 
     async def start(self) -> None:
         self.launch()
-        async with asyncio.timeout(START):
-            while not self.is_ready():  # noqa: ASYNC110 - nothing signals that another process listens
-                await asyncio.sleep(0.01)
+        try:
+            async with asyncio.timeout(START):
+                while not self.is_ready():  # noqa: ASYNC110 - nothing signals that another process listens
+                    await asyncio.sleep(0.01)
+        except BaseException:
+            self.kill()  # nobody enters it, so nobody would leave it
+            raise
 
     def is_ready(self) -> bool:
         try:
@@ -89,6 +110,13 @@ class RedisServer:
 
     def client(self) -> Redis:
         return Redis(port=self.port, password=self.password or None, socket_timeout=START)
+
+    def get(self, key: str, timeout: float) -> bytes:
+        """Return the value of a key, or nothing if there is none or the server does not answer in time."""
+        client = Redis(port=self.port, socket_timeout=timeout, retry=Retry(NoBackoff(), 0))
+        with contextlib.closing(client), contextlib.suppress(RedisError):
+            return cast("bytes | None", client.get(key)) or b""
+        return b""
 
     def length(self) -> int:
         """Return the number of entries in the one log; 0 if there is none."""

@@ -56,6 +56,11 @@ class Worker:
         while await self.receive() != word:
             pass
 
+    async def until_order(self) -> None:
+        """Receive events up to the next order."""
+        while not (await self.receive()).startswith("o"):
+            pass
+
     async def until_live(self) -> None:
         if self.stream.health().state != "LIVE":
             await self.until(StreamLive.__name__)
