@@ -55,6 +55,7 @@ CODES = {
     "NOREPLICAS": "read-only",
 }
 _COMMAND = re.compile(r"'([a-z|]+)' command|command '([a-z|]+)'", re.IGNORECASE)
+_REFUSED_KEYS = re.compile(r"access (?:at least )?one of the keys|access the .*key")
 # What servers report for a command inside a script: 7.0 in other words than later ones.
 _REFUSED_IN_SCRIPT = re.compile(r"ACL failure|no permission|can't (?:run this command|access at least one)")
 log = logging.getLogger("connecttrade_async.relay")
@@ -317,7 +318,9 @@ class RedisChannel:
         if kind is None:
             kind = "failed" if exc is None or isinstance(exc, problems.ResponseError) else "unreachable"
         detail = redact(text, self.secrets)
-        if kind == "permission":
+        if kind == "permission" and _REFUSED_KEYS.search(text):
+            detail = f"its user may not use the keys {self._keys.lease.removesuffix('lease')}* ({detail})"
+        elif kind == "permission":
             named = _COMMAND.search(text)
             name = next(filter(None, named.groups()), command) if named is not None else command
             detail = f"its user may not use the command {name.upper()} ({detail})"

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from connecttrade_async.errors import ConfigurationError, shown
+from connecttrade_async.errors import ConfigurationError, RelayError, shown
 from connecttrade_async.ids import new_order_id
 from connecttrade_async.relay.log import LogPosition
 from connecttrade_async.relay.scripts import RelayKeys
@@ -100,6 +100,10 @@ class Relay:
         channel = self._address.channel(RelayKeys.of(self._settings.prefix, client_id), STATUS_TIMEOUT)
         try:
             view = await channel.view()
+        except RelayError as exc:
+            if exc.kind not in ("unreachable", "refused"):
+                await channel.check(leads=False)  # it finds the reason that a failed script does not name
+            raise
         finally:
             await channel.aclose()
         return RelayStatus(

@@ -105,10 +105,25 @@ async def test_command_that_the_user_may_not_use_is_named(command: str, redis: R
     assert PASSWORD not in str(error)
 
 
+@pytest.mark.parametrize("command", ["get", "pttl", "time", "xrevrange", "xlen", "evalsha"])
+async def test_status_names_the_command_that_the_user_may_not_use(command: str, redis: RedisServer) -> None:
+    redis.command("ACL", "SETUSER", "limited", "on", f">{PASSWORD}", "~*", "&*", "+@all", f"-{command}")
+    with pytest.raises(RelayError, match=f"may not use the command {command.upper()} "):
+        await Relay(f"redis://limited:{PASSWORD}@127.0.0.1:{redis.port}").status("client")
+
+
+async def test_status_names_the_key_of_another_type(redis: RedisServer) -> None:
+    key = Keys.of("ct", "client").lease
+    redis.command("HSET", key, "field", "1")
+    with pytest.raises(RelayError, match=f"the key {key} is a hash and not a string"):
+        await Relay(redis.url).status("client")
+
+
 async def test_user_of_other_keys_alone_is_refused(redis: RedisServer) -> None:
     redis.command("ACL", "SETUSER", "limited", "on", f">{PASSWORD}", "~other:*", "&*", "+@all")
     error = await refused(f"redis://limited:{PASSWORD}@127.0.0.1:{redis.port}")
     assert error.kind == "permission"
+    assert "may not use the keys {ct:" in str(error)
 
 
 async def test_user_without_info_may_lead_with_a_warning(redis: RedisServer, caplog: pytest.LogCaptureFixture) -> None:

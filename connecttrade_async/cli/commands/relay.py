@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import AsyncExitStack
+import logging
+from contextlib import AsyncExitStack, contextmanager
 from typing import TYPE_CHECKING
 
 import click
@@ -18,6 +19,8 @@ from connecttrade_async.models.events import Gap
 from connecttrade_async.relay import Keep, Relay
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from connecttrade_async.relay import RelayStatus
     from connecttrade_async.streaming.brokerage_stream import BrokerageStream
     from connecttrade_async.streaming.subscriptions import Subscription
@@ -26,6 +29,28 @@ __all__ = ["relay"]
 
 CLOCK = SystemClock()
 INTERVAL = 1.0  # seconds between two looks at the role
+
+
+class WarningPrinter(logging.Handler):
+    """Prints warnings as sentences on stderr: this command runs unwatched. Errors end it, and are its last sentence."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Print a warning."""
+        if record.levelno == logging.WARNING:
+            click.echo(f"connecttrade: {record.getMessage()}", err=True)
+
+
+@contextmanager
+def printed_warnings() -> Iterator[None]:
+    """Print the warnings of the relay, unless ``--verbose`` shows them."""
+    logger, printer = logging.getLogger("connecttrade_async.relay"), WarningPrinter()
+    is_shown = logger.isEnabledFor(logging.INFO)
+    if not is_shown:
+        logger.addHandler(printer)
+    try:
+        yield
+    finally:
+        logger.removeHandler(printer)
 
 
 @click.command(short_help="Hold the stream's session for other processes, on Redis.")
@@ -60,6 +85,7 @@ async def relay(
             return
         stream = ct.brokerage_stream(relay=here)
         events = stream.subscribe("lifecycle", overflow="drop_oldest")
+        stack.enter_context(printed_warnings())
         async with spinner("Connecting to the relay", ct):
             await stack.enter_async_context(stream)
         async with until_stopped(seconds), asyncio.TaskGroup() as group:

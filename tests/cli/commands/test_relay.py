@@ -57,6 +57,15 @@ async def test_relay_leads_for_other_processes_until_a_signal(environment: dict[
 
 
 @needs_redis
+async def test_relay_prints_a_warning_about_a_server_that_evicts(call: Call) -> None:
+    async with RedisServer("--maxmemory", "50mb", "--maxmemory-policy", "allkeys-lru") as redis:
+        result = await call("relay", "--for", "0.1", CONNECTTRADE_RELAY_URL=redis.url)
+    assert result.exit_code == 0
+    warning = "the relay's Redis server may evict its log: maxmemory-policy is allkeys-lru; set it to noeviction"
+    assert f"connecttrade: {warning}\n" in result.stderr
+
+
+@needs_redis
 async def test_relay_status_shows_the_leader_and_the_log(call: Call, sandbox: Sandbox) -> None:
     async with RedisServer(password=PASSWORD) as redis:
         before = await call("relay", "--status", CONNECTTRADE_RELAY_URL=redis.url)
