@@ -19,7 +19,7 @@ from connecttrade_async.models.events import Gap
 from connecttrade_async.relay import Keep, Relay
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Generator
 
     from connecttrade_async.relay import RelayStatus
     from connecttrade_async.streaming.brokerage_stream import BrokerageStream
@@ -41,7 +41,7 @@ class WarningPrinter(logging.Handler):
 
 
 @contextmanager
-def printed_warnings() -> Iterator[None]:
+def printed_warnings() -> Generator[None]:
     """Print the warnings of the relay, unless ``--verbose`` shows them."""
     logger, printer = logging.getLogger("connecttrade_async.relay"), WarningPrinter()
     is_shown = logger.isEnabledFor(logging.INFO)
