@@ -117,13 +117,13 @@ class LoginWatch:
     async def run(self, find: Callable[[], RedisServer]) -> None:
         """Watch until it is cancelled; the sandbox asks at each message that it receives."""
 
-        def look() -> bool:
-            self._look(find())
+        def has_ended() -> bool:
+            self._observe(find())
             return False
 
-        await self._stream.log.until(look)
+        await self._stream.log.until(has_ended)
 
-    def _look(self, redis: RedisServer) -> None:
+    def _observe(self, redis: RedisServer) -> None:
         sessions = {session.link: session.phase for session in self._stream.sessions}
         logged_in = frozenset(link for link, phase in sessions.items() if phase == "authenticated")
         for link in logged_in - self.epochs.keys():
