@@ -47,7 +47,7 @@ class Outbox:
         is_live: whether the entries up to that one say that the session is live.
     """
 
-    __slots__ = ("_bytes", "_entries", "_max_bytes", "_max_seconds", "acknowledged", "is_live")
+    __slots__ = ("_bytes", "_entries", "_has_dropped", "_max_bytes", "_max_seconds", "acknowledged", "is_live")
 
     def __init__(self, epoch: int, *, max_bytes: int, max_seconds: float) -> None:
         self.acknowledged = LogPosition(epoch, 0)
@@ -55,15 +55,21 @@ class Outbox:
         self._max_bytes, self._max_seconds = max_bytes, max_seconds
         self._entries: deque[tuple[bytes, bytes, float]] = deque()
         self._bytes = 0
+        self._has_dropped = False
 
     def put(self, kind: bytes, value: bytes, now: float) -> None:
-        """Add an entry.
+        """Add an entry, or drop it for good if the entries exceed their size: the leader must stand down then.
+
+        A call of the server can last for seconds, and the session goes on meanwhile.
 
         Args:
             kind: its kind.
             value: its value.
             now: the current time, in seconds of a monotonic clock.
         """
+        if self._has_dropped or self._bytes > self._max_bytes:
+            self._has_dropped = True  # also later ones: a hole between entries would not be seen
+            return
         self._entries.append((kind, value, now))
         self._bytes += len(value) + ENTRY_BYTES
 
@@ -97,14 +103,16 @@ class Outbox:
         Only then may a leader continue after its lease has ended: while it held the session, no other leader had
         events. After a loss, a later leader may have delivered newer events than those that still wait.
         """
-        return not any(kind in (LOST, LEFT) for kind, _, _ in self._entries)
+        return not self._has_dropped and not any(kind in (LOST, LEFT) for kind, _, _ in self._entries)
 
     def begin_epoch(self, epoch: int) -> None:
         """Continue in a new epoch: the entries that are not acknowledged get the ids from ``(epoch, 1)`` on."""
         self.acknowledged = LogPosition(epoch, 0)
 
     def is_over(self, now: float) -> bool:
-        """Return whether the entries exceed the bounds."""
+        """Return whether the entries exceed the bounds, or an entry was dropped."""
+        if self._has_dropped:
+            return True
         if not self._entries:
             return False
         return self._bytes > self._max_bytes or now - self._entries[0][2] > self._max_seconds

@@ -79,3 +79,16 @@ def test_outbox_is_unbroken_until_the_session_is_lost() -> None:
     outbox.put(LOST, b"", 0.0)
     outbox.put(LIVE, b"", 0.0)
     assert not outbox.is_unbroken
+
+
+def test_outbox_that_exceeds_its_bytes_drops_the_rest_and_is_over_for_good() -> None:
+    outbox = outbox_of(b"a" * 600, b"b" * 600, b"c" * 600)
+    outbox.acknowledge(1)
+    outbox.put(b"orders", b"d", 0.0)  # there is room again, but an entry before it is missing
+    batch = outbox.batch(10, 10_000)
+    assert batch is not None
+    assert batch.entries == ((b"orders", b"b" * 600),)
+    outbox.acknowledge(2)
+    assert len(outbox) == 0
+    assert outbox.is_over(0.0)
+    assert not outbox.is_unbroken
