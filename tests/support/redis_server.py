@@ -83,7 +83,7 @@ class RedisServer:
                 while not self.is_ready():  # noqa: ASYNC110 - nothing signals that another process listens
                     await asyncio.sleep(0.01)
         except BaseException:
-            self.kill()  # nobody enters it, so nobody would leave it
+            self.kill()  # it was not entered, so its end will not be called
             raise
 
     def is_ready(self) -> bool:
