@@ -113,7 +113,7 @@ async def test_status_names_the_command_that_the_user_may_not_use(command: str, 
 
 
 async def test_status_names_the_key_of_another_type(redis: RedisServer) -> None:
-    key = Keys.of("ct", "client").lease
+    key = RelayKeys.of("ct", "client").lease
     redis.command("HSET", key, "field", "1")
     with pytest.raises(RelayError, match=f"the key {key} is a hash and not a string"):
         await Relay(redis.url).status("client")

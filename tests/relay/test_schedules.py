@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from connecttrade_async.relay.scripts import Keys
+from connecttrade_async.relay.scripts import RelayKeys
 from connecttrade_async.sandbox import Sandbox
 from live_fixtures import in_the_world, newcomer, placed
 from redis_server import RedisServer, needs_redis
@@ -109,7 +109,7 @@ class LoginWatch:
         self.epochs: dict[int, bytes] = {}
         self.doubled: list[str] = []
         self._stream = sandbox.stream
-        self._lease = Keys.of("ct", sandbox.client_id).lease
+        self._lease = RelayKeys.of("ct", sandbox.client_id).lease
         self._opened: dict[int, bytes] = {}
         self._logins = 0
         self._latest: tuple[bytes, frozenset[int]] = b"", frozenset()
