@@ -9,7 +9,14 @@ import pytest
 from connecttrade_async.dialect.parts import ErrorMeanings
 from connecttrade_async.dialect.templates import placeholders_in
 from connecttrade_async.dialect.value import Dialect
-from connecttrade_async.doctor.attempts import Attempt, LoginReply, attempts_for, classify_login, decode_frame
+from connecttrade_async.doctor.attempts import (
+    Attempt,
+    LoginReply,
+    attempts_for,
+    classify_login,
+    configured_attempt,
+    decode_frame,
+)
 
 ERRORS = ErrorMeanings()
 
@@ -17,7 +24,7 @@ ERRORS = ErrorMeanings()
 @pytest.mark.parametrize("stream", ["brokerage", "market_data"])
 def test_attempts_are_ten_different_forms_with_the_same_placeholders(stream: str) -> None:
     part = getattr(Dialect.default, stream)
-    first = Attempt("as configured", part.authenticate, part.subscribe)
+    first = configured_attempt(part)
     attempts = attempts_for(first)
     assert attempts[0] is first
     assert len(attempts) == 10
@@ -25,6 +32,10 @@ def test_attempts_are_ten_different_forms_with_the_same_placeholders(stream: str
     for attempt in attempts:
         assert placeholders_in(attempt.authenticate) == placeholders_in(first.authenticate)
         assert placeholders_in(attempt.subscribe) == placeholders_in(first.subscribe)
+        assert attempt.others.keys() == first.others.keys()
+        for name, template in attempt.others.items():
+            assert placeholders_in(template) == placeholders_in(first.others[name])
+            assert "unsubscribe" in str(template) or name != "unsubscribe"
 
 
 def test_attempts_after_a_list_have_no_members_to_take() -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from connecttrade_async.dialect.value import Dialect
-from connecttrade_async.doctor.contract import Operation, Shape
+from connecttrade_async.doctor.contract import Member, Operation, Shape
 from connecttrade_async.doctor.document_dialect import dialect_of_document
 from connecttrade_async.doctor.openapi import read_openapi
 from connecttrade_async.doctor.our_contract import our_operations
@@ -51,6 +51,7 @@ def test_a_list_and_its_cursor_in_an_object_are_found() -> None:
 
 def test_operations_without_bodies_and_unknown_ones_are_left_alone() -> None:
     array = Shape(frozenset({"array"}), items=Shape())
-    ours = [Operation(method="GET", path="/a", response=array), Operation(method="GET", path="/b")]
+    query = {"symbols": Member(Shape())}
+    ours = [Operation(method="GET", path="/a", query=query, response=array), Operation(method="GET", path="/b")]
     theirs = [Operation(method="GET", path="/a")]
     assert dialect_of_document(ours, theirs, Dialect.default) == Dialect.default
