@@ -11,6 +11,7 @@ from hypothesis import given, strategies as st
 
 from connecttrade_async import Account, Connection, Fill, Order, Position, Quote
 from connecttrade_async.census import MAX_NAMES, NameCensus, compare_names, safe_name
+from connecttrade_async.models.variants import LearnedNames, compile_model
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -124,3 +125,10 @@ def test_census_shortens_a_long_line(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO, LOG.name)
     NameCensus(LOG).add("GET /accounts", [{"x" * length: 1 for length in range(1, MAX_NAMES + 6)}], Account)
     assert caplog.records[0].getMessage().endswith(" and 5 more")
+
+
+def test_compare_names_of_a_compiled_model_knows_the_documented_names_of_its_fields() -> None:
+    variant = compile_model(Position, LearnedNames(aliases={(Position, "quantity"): "qty"})).variant
+    report = compare_names([{"symbol": "A", "quantity": "1", "size": "2"}], variant)
+    assert report.respelled == ("quantity",)
+    assert report.unread == ("size",)

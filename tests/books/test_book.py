@@ -827,3 +827,26 @@ def test_book_is_settled_by_a_snapshot_that_it_holds_as_listed(
         assert one.is_settled is is_settled
     snapshot(one, AccountSnapshot((), (), (MONEY,)))
     assert one.is_settled
+
+
+@pytest.mark.parametrize(
+    ("frame", "is_in_doubt"),
+    [
+        (position_frame(qty="6", last_price="9"), True),
+        (position_frame(qty="5.0", last_price="9"), False),
+        (position_frame(quantity="6", last_price="9", lots="2"), False),
+        (balance_frame(currency="USD", money="90"), True),
+        (balance_frame(currency="USD", money="100"), False),
+        (balance_frame(currency="EUR", money="100"), True),
+        (balance_frame(currency="EUR", cash="100", money="90"), False),
+        (order_frame(status="partially_filled", cum_qty="2"), True),
+        (order_frame(status="partially_filled", filled_qty="2", order_qty="10", cum_qty="2"), False),
+        (order_frame(state="filled"), True),
+        (order_frame(status="working", leaves="10"), False),
+    ],
+)
+def test_apply_frame_that_may_hide_a_change_wants_a_snapshot(frame: Update, *, is_in_doubt: bool) -> None:
+    held = [position(quantity="5", last_price="8")]
+    one = loaded(AccountSnapshot([order(status="working", order_qty="10")], held, [MONEY]))
+    one.apply(frame, NOW)
+    assert one.lacks_whole is is_in_doubt

@@ -56,6 +56,16 @@ def test_read_payload_without_account_takes_the_account_of_the_frame() -> None:
     assert balance.given == frozenset({"cash"})
 
 
+def test_unread_of_an_update_has_texts_and_numbers_that_no_field_reads() -> None:
+    extra = {"qty": 2.50, "note": "n\u00e9w", "lot_id": 7, "is_new": True, "tags": ["x"], "nothing": None, "delta": -1}
+    balance = read({"type": "balance", **FACTS, "data": {"cash": "1", **extra}})
+    assert isinstance(balance, BalanceUpdate)
+    assert balance.unread == {"qty": "2.5", "note": "n\u00e9w", "delta": "-1"}
+    flat = read({"type": "balance", **FACTS, "cash": "1", "qty": "3"})
+    assert isinstance(flat, BalanceUpdate)
+    assert flat.unread == {"qty": "3"}
+
+
 def test_read_fill_with_bare_numbers_keeps_their_digits() -> None:
     raw = b'{"type": "order", "user_id": "u", "data": {"order_id": "1", "order_qty": 10, "filled_qty": 2.50}}'
     event = new_codec().read(raw)
