@@ -23,7 +23,7 @@ def dialect_of_document(ours: Iterable[Operation], theirs: Iterable[Operation], 
     """Return the dialect, changed to what the document describes.
 
     A name is changed only where each operation that takes it has the same other spelling of it. What means the same
-    under another word cannot be told from a document, and stays.
+    under another word cannot be inferred from a document, and stays.
 
     Args:
         ours: the operations that this library uses, in the default dialect.
