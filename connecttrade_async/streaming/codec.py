@@ -395,7 +395,7 @@ class JsonCodec(Generic[M]):
         for rule in self._part.rules:
             if matches_rule(rule, frame):
                 return self._control(rule.meaning, frame)
-        if frame is None or (isinstance(frame, str | dict | list) and not _has_content(frame)):
+        if frame is None or (isinstance(frame, str | dict | list) and not _has_content(cast("Any", frame))):
             return Heartbeat()
         meaning = self._meaning_of(frame)
         return None if meaning is None else self._control(meaning, frame)

@@ -8,7 +8,7 @@ indexed by the keys of their filters, so a subscription costs nothing for events
 from __future__ import annotations
 
 from collections import defaultdict
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from connecttrade_async.errors import ClosedError
 from connecttrade_async.streaming.filters import check_filter
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from connecttrade_async.models.events import Chosen, Event
     from connecttrade_async.models.market import MarketUpdate
     from connecttrade_async.streaming.filters import EventFilter, Predicate
-    from connecttrade_async.streaming.subscriptions import QueueCapacity, Subscription
+    from connecttrade_async.streaming.subscriptions import Publisher, QueueCapacity, Subscription
 
     Fact = Chosen | MarketUpdate
 
@@ -169,7 +169,7 @@ class Fanout:
     __slots__ = ("_ending", "_members", "_topics", "largest", "wall")
 
     def __init__(self, wall: Callable[[], datetime]) -> None:
-        self.wall = wall
+        self.wall: Callable[[], datetime] = wall
         self.largest = 0
         self._members: dict[Subscription, EventFilter] = {}
         self._topics: dict[str, TopicSubscribers] = defaultdict(TopicSubscribers)
@@ -197,7 +197,8 @@ class Fanout:
             check_filter(name, value)
         if self._ending is not None:
             raise self._ending.with_traceback(None)  # every late subscriber gets the same error object
-        subscription = POLICIES[overflow](capacity, self)
+        # pyright takes a callable in a slot for a method without ``self``.
+        subscription = POLICIES[overflow](capacity, cast("Publisher", self))
         self._members[subscription] = event_filter
         for topic in dict.fromkeys(event_filter.topics):
             key = event_filter.key_of(topic)

@@ -498,7 +498,7 @@ class StreamProtocol:
         unseen = self._transitions.keys() & self._codec.updates
         for found in messages:
             # The first one of a kind leaves the table when it is processed, which is after it was yielded.
-            kind: type = type(found)
+            kind: type = found.__class__
             if kind in unseen and kind not in self._transitions:
                 again: Any = self._codec.read(found.raw)
                 # A codec may read an update as the proof of a subscription and the update.

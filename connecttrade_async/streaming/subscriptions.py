@@ -52,13 +52,12 @@ class Publisher(Protocol):
 
     Attributes:
         largest: the size of the largest frame so far, in bytes.
+        wall: returns the wall-clock time, aware, in UTC.
     """
 
     largest: int
 
-    def wall(self) -> datetime:
-        """Return the wall-clock time, aware, in UTC."""
-        ...
+    wall: Callable[[], datetime]
 
     def unsubscribe(self, subscription: Subscription) -> None:
         """Remove a subscription."""
