@@ -205,7 +205,7 @@ def test_words_of_intervals_and_hours_fold_their_spelling() -> None:
         )
         trade = one.receive({"type": "trade", "symbol": "A", "price": "1", "session": "REGULAR"})
         found = one.receive({"type": "trade", "symbol": "A", "price": "1", "session": "Pre"})
-        other = found[0] if isinstance(found, list) else found
+        other, *_ = cast("Any", found) if isinstance(found, list) else [found]
         assert (bar.interval, bar.start_time_text) == ("1h", AT)
         assert (trade.hours, other.hours) == ("regular", "Pre")
     assert isinstance(
@@ -618,9 +618,9 @@ def test_trades_with_a_strange_word_for_their_hours_are_delivered_and_said_once_
     said: list[UnknownMessage] = []
     for word in [*words, *words]:
         found = one.receive({"type": "trade", "symbol": "A", "price": "1", "session": word})
-        events: list[Any] = found if isinstance(found, list) else [found]
-        assert events[0].hours == word
-        said.extend(events[1:])
+        event, *notices = cast("Any", found) if isinstance(found, list) else [found]
+        assert event.hours == word
+        said.extend(notices)
     assert len(said) == len(set(words))
     assert all(
         each.topic == "unknown" and "hours must be one of regular, extended, got" in each.problem for each in said
