@@ -1,7 +1,7 @@
 """An HTTP server that is faster than any client, in a process of its own.
 
 It reads a request only to find its end, and answers every GET of ``/balances`` with one balance, of ``/orders`` with a
-page of 500 orders, and of ``/positions`` with 50 positions. For the peers it serves a page of 500 of their own vendor's
+page of 500 orders, and of ``/positions`` with 48 positions. For the peers it serves a page of 500 of their own vendor's
 orders. All responses are prepared before the first request. One response in twenty has other positions, so that of the
 responses to one user one in ten differs from the one before.
 """
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 PAGE = 500
+POSITIONS = 48  # 50 without a cursor would count as a page that may be cut off
 BALANCE = {
     "account_id": "0b9f5f8e-5a6b-4b1e-9d1c-2f6f0a7c1d11",
     "account_number": "***1234",
@@ -98,9 +99,9 @@ ANSWERS = {
     f"/accounts/{vendors.TASTYTRADE_ACCOUNT}/orders".encode(): answer(
         {"data": {"items": page_of(vendors.tastytrade_order)}, "context": "/accounts/orders"},
     ),
-    b"/positions": answer([a_position(number, "411.25") for number in range(50)]),
+    b"/positions": answer([a_position(number, "411.25") for number in range(POSITIONS)]),
 }
-MOVED = answer([a_position(number, "411.26") for number in range(50)])
+MOVED = answer([a_position(number, "411.26") for number in range(POSITIONS)])
 DICE = random.Random(7)  # noqa: S311 - a benchmark needs no secrecy
 
 

@@ -137,7 +137,7 @@ async def unchanged(rest: Server, ct: ConnectTrade, rounds: int, polls: int) -> 
         "all decoded": lambda: ours(ct, own, decoding, polls),
         "only what changed": lambda: ours(ct, own, lambda user: user.positions.list(), polls),
     }
-    what = "50 positions, nine of ten unchanged: to a poller that decodes all and takes no digest"
+    what = "48 positions, nine of ten unchanged: to a poller that decodes all and takes no digest"
     return await beside(what, sides, rounds, "at least 1.2", rest)
 
 

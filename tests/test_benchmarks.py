@@ -171,7 +171,7 @@ def test_run_all_lists_every_benchmark() -> None:
 
 
 def test_stream_benchmark_prints_a_ratio_for_each_match() -> None:
-    assert_measured(rows("benchmarks/stream.py", "--messages", "4000"), 7)
+    assert_measured(rows("benchmarks/stream.py", "--messages", "4000"), 8)
 
 
 @needs_redis

@@ -32,13 +32,14 @@ LONG = {
     "bars": ["AAPL", "--follow"],
     "sandbox": ["--port", "0"],
 }
+OWN_TESTS = {"record", "relay"}  # one needs a new file each time, the other a server
 COMMANDS: Mapping[str, click.Command] = connecttrade.commands
 
 
 def test_long_commands_are_all_in_the_list() -> None:
     endless = {name for name, command in COMMANDS.items() if "until Ctrl-C" in " ".join((command.help or "").split())}
     assert "poll" in endless
-    assert endless <= LONG.keys()
+    assert endless - OWN_TESTS <= LONG.keys()
 
 
 async def until_running(process: Any) -> None:

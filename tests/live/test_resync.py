@@ -768,7 +768,7 @@ async def test_first_snapshot_is_retaken_for_unmatched_frames_a_bounded_number_o
     setup = Setup()
     ada = setup.user("ada")
 
-    class Noisy(list[Any]):
+    class Noisy(Rows[Any]):
         """Balances; a frame that names no user comes during each request."""
 
         def __iter__(self) -> Any:

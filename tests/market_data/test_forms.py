@@ -232,7 +232,7 @@ def test_words_of_the_dialect_are_those_of_its_options() -> None:
 @pytest.mark.parametrize("place", ["data", "body"])
 @pytest.mark.parametrize("kind", ["quote", "depth", "options_chain"])
 def test_frame_of_a_learned_form_is_read_alike_fast(place: str, kind: str, caplog: pytest.LogCaptureFixture) -> None:
-    caplog.set_level(logging.INFO)
+    caplog.set_level(logging.INFO, logger="connecttrade_async")
     payloads: dict[str, dict[str, Any]] = {
         "quote": {"symbol": "A", "bidPrice": "1.50", "lastPrice": 2.50},
         "depth": {"symbol": "A", "bids": LEVELS, "asks": []},

@@ -362,11 +362,12 @@ async def test_followers_read_frames_of_other_names_as_a_stream_without_a_relay_
             assert len(await taken(each, 2)) == 2
 
 
-async def test_empty_frame_is_unknown_on_every_worker(redis: RedisServer, sandbox: Sandbox) -> None:
+async def test_empty_frame_is_a_heartbeat_on_every_worker(redis: RedisServer, sandbox: Sandbox) -> None:
     async with worker(sandbox, redis) as leader, worker(sandbox, redis) as follower:
         found = [each.stream.subscribe("unknown") for each in (leader, follower)]
-        sandbox.stream.send("")
+        for frame in ("", "{}", "parrot"):
+            sandbox.stream.send(frame)
         for each in found:
             (event,) = await taken(each, 1)
             assert isinstance(event, UnknownMessage)
-            assert event.raw == b""
+            assert event.raw == b"parrot"

@@ -83,6 +83,14 @@ def test_read_list_reads_every_body_of_any_form_alike(case: str, envelope: str, 
         assert {type(row) for row in found} <= {Order}
 
 
+def test_list_decoder_is_one_function_for_a_shape_and_reads_as_read_list() -> None:
+    reading = codec()
+    decode = reading.list_decoder(ORDERS)
+    assert decode is reading.list_decoder(ORDERS)
+    assert decode is not reading.list_decoder(POSITIONS)
+    assert decode(response([order_row(1)]), request()) == expected(order_row(1))
+
+
 def test_read_list_decodes_fast_after_the_first_lenient_reading(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO, LOG)
     reading = codec()

@@ -45,10 +45,7 @@ async def test_users_create_with_json_prints_one_object(call: Call, sandbox: San
 @pytest.mark.parametrize(
     ("body", "shown"),
     [
-        (
-            b'{"user":{"user_id":"bob","user_secret":"only-once"}}',
-            '{"user":{"user_id":"bob","user_secret":"only-once"}}',
-        ),
+        (b'["bob","only-once"]', '["bob","only-once"]'),
         (b"only-once\x1b[2J\xff", r"'only-once\x1b[2J\\xff'"),
     ],
 )
