@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from connecttrade_async.dialect.parts import FieldNames
     from connecttrade_async.recording.taps import StreamName
 
-__all__ = ["merge_rest", "merge_stream"]
+__all__ = ["merge_stream"]
 
 
 def merge_stream(written: Dialect | None, learned: Dialect, stream: StreamName) -> Dialect:
@@ -28,16 +28,6 @@ def merge_stream(written: Dialect | None, learned: Dialect, stream: StreamName) 
         return learned
     part = learned.brokerage if stream == "brokerage" else learned.market_data
     return _merged(written, learned, **{stream: part})
-
-
-def merge_rest(written: Dialect | None, learned: Dialect) -> Dialect:
-    """Return a written dialect with the part of REST, and the names of fields, from a learned one.
-
-    Args:
-        written: the dialect in the file; None where there is none.
-        learned: the configured dialect, changed to what was seen or described.
-    """
-    return learned if written is None else _merged(written, learned, rest=learned.rest)
 
 
 def _merged(written: Dialect, learned: Dialect, **parts: msgspec.Struct) -> Dialect:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from connecttrade_async.dialect.value import Dialect
-from connecttrade_async.doctor.written_dialect import merge_rest, merge_stream
+from connecttrade_async.doctor.written_dialect import merge_stream
 
 
 def dialect(**parts: Any) -> Dialect:
@@ -15,7 +15,6 @@ def dialect(**parts: Any) -> Dialect:
 def test_merge_without_a_written_dialect_is_the_learned_one() -> None:
     learned = dialect(brokerage={"tag": "ev"})
     assert merge_stream(None, learned, "brokerage") is learned
-    assert merge_rest(None, learned) is learned
 
 
 def test_merge_stream_replaces_the_part_of_one_stream_and_adds_names() -> None:
@@ -41,15 +40,7 @@ def test_merge_stream_replaces_the_part_of_one_stream_and_adds_names() -> None:
     assert merge_stream(written, dialect(market_data={"tag": "ev"}), "market_data").market_data.tag == "ev"
 
 
-def test_merge_rest_replaces_the_part_of_rest() -> None:
-    written = dialect(brokerage={"tag": "ev"}, rest={"next_parameter": "cursor"})
-    merged = merge_rest(written, dialect(names={"case": "camel"}))
-    assert merged.brokerage.tag == "ev"
-    assert merged.rest == Dialect.default.rest
-    assert merged.names.case == "camel"
-
-
 def test_merge_where_two_names_meet_takes_those_that_were_seen_last() -> None:
     written = dialect(names={"aliases": {"order": {"symbol": "x"}}})
-    merged = merge_rest(written, dialect(names={"aliases": {"order": {"side": "x"}}}))
+    merged = merge_stream(written, dialect(names={"aliases": {"order": {"side": "x"}}}), "brokerage")
     assert merged.names.aliases == {"order": {"side": "x"}}
